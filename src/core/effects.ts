@@ -1,0 +1,121 @@
+/** All the core can do. The loop performs effects in the order they were emitted (src/loop.ts). */
+import type { Secret } from '../lib/secret.ts'
+import type { DeviceRecord, Flow, HeldCallRecord, PushEnvironment, PushOutcomeRecord, Reach } from './model.ts'
+
+export type Effect = SendEffect | PushEffect | SaveEffect | EventEffect
+
+/** Send one datagram. `bytes` may be kept by the core for retransmission: nobody writes to it. */
+export interface SendEffect {
+	readonly type: 'send'
+	readonly listener: number
+	readonly address: string
+	readonly port: number
+	readonly bytes: Uint8Array
+}
+
+/** Send one VoIP push; answered by exactly one `push-result` input. */
+export interface PushEffect {
+	readonly type: 'push'
+	/** A UUID in lower case: `apns-id`, the same on a retry. */
+	readonly pushId: string
+	readonly provider: 'apns'
+	readonly environment: PushEnvironment
+	readonly topic: string
+	readonly token: Secret
+	/** The JSON text, at most {@link MAX_PAYLOAD_BYTES} octets of UTF-8. */
+	readonly payload: string
+	/** The same with only what CallKit cannot do without, for a retry after 413 or a complaint about the request. */
+	readonly minimalPayload: string
+	/** APNs need not try after this time, ms since the epoch. */
+	readonly expiresAt: number
+}
+
+/** APNs' limit for a VoIP push. */
+export const MAX_PAYLOAD_BYTES = 5120
+
+/**
+ * Store these changes in one transaction. Answered by `committed` or `commit-failed` with the ticket where
+ * `ticket` is not 0; ticket 0 means nobody waits, and the store may take its time (50 ms).
+ */
+export interface SaveEffect {
+	readonly type: 'save'
+	readonly ticket: number
+	readonly changes: readonly Change[]
+}
+
+export type Change =
+	/** Insert the device, or replace the whole row of that id. */
+	| { readonly table: 'device'; readonly op: 'put'; readonly row: DeviceRecord }
+	/** A refresh on the same flow with the same Contact and push parameters: the hot path of REGISTER. */
+	| {
+			readonly table: 'device'
+			readonly op: 'refresh'
+			readonly id: number
+			readonly expiresAt: number
+			readonly pbxExpiresAt: number
+			readonly registeredAt: number
+			readonly reach: Reach
+	  }
+	| { readonly table: 'device'; readonly op: 'reach'; readonly id: number; readonly reach: Reach }
+	| { readonly table: 'device'; readonly op: 'token-dead'; readonly id: number }
+	| { readonly table: 'device'; readonly op: 'environment'; readonly id: number; readonly environment: PushEnvironment }
+	| { readonly table: 'device'; readonly op: 'delete'; readonly id: number }
+	| { readonly table: 'call'; readonly op: 'put'; readonly row: HeldCallRecord }
+	| { readonly table: 'call'; readonly op: 'end'; readonly id: string; readonly at: number; readonly reason: string }
+	| { readonly table: 'call'; readonly op: 'delete'; readonly id: string }
+	/** Insert, or replace the outcome of that push. */
+	| { readonly table: 'push'; readonly op: 'put'; readonly row: PushOutcomeRecord }
+
+/** Something an operator may want to know; `name` is one of {@link EventName}, fields are flat. */
+export interface EventEffect {
+	readonly type: 'event'
+	readonly name: EventName
+	readonly fields: Readonly<Record<string, EventValue>>
+}
+
+export type EventValue = string | number | boolean | Secret | undefined
+
+/** Each is documented in docs/operations.md; a test compares the two. */
+export const EVENTS = {
+	'device-registered': 'info',
+	'device-removed': 'info',
+	'device-expired': 'info',
+	'device-foreground': 'info',
+	'device-background': 'info',
+	'register-refused': 'info',
+	'call-offered': 'info',
+	'call-held': 'info',
+	'call-released': 'info',
+	'call-answered': 'info',
+	'call-ended': 'info',
+	'call-failed': 'warn',
+	'call-restored': 'info',
+	'ghost-replayed': 'info',
+	'push-sent': 'info',
+	'push-accepted': 'info',
+	'push-refused': 'warn',
+	'push-misconfigured': 'error',
+	'device-woke': 'info',
+	'source-banned': 'warn',
+	'source-unbanned': 'info',
+	'own-name-violation': 'warn',
+	'relay-refused': 'warn',
+	'message-rejected': 'warn',
+	'pbx-silent': 'error',
+	'pbx-back': 'info',
+	'store-failed': 'error',
+	'store-back': 'info',
+	'limit-reached': 'warn',
+	'drain-started': 'info',
+	/* of the edges */
+	started: 'info',
+	stopped: 'info',
+	'listener-error': 'error',
+	'send-failed': 'warn',
+	'apns-session': 'info',
+	'apns-clock-drift': 'error',
+	'pbx-unresolved': 'error',
+	'internal-error': 'error',
+} as const satisfies Record<string, 'info' | 'warn' | 'error'>
+
+export type EventName = keyof typeof EVENTS

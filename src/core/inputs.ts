@@ -1,0 +1,51 @@
+/** All that can happen to the core. One input, its effects, then the next (docs/architecture.md). */
+import type { Flow, PushEnvironment } from './model.ts'
+
+export type Input =
+	| DatagramInput
+	/** The deadline the core last asked for has come. */
+	| { readonly type: 'fires' }
+	| PushResultInput
+	/** The changes of these `save` effects are committed. */
+	| { readonly type: 'committed'; readonly tickets: readonly number[] }
+	/** They are not, and the store has rolled back to before all of them. `reason` is a sentence. */
+	| { readonly type: 'commit-failed'; readonly tickets: readonly number[]; readonly reason: string }
+	/** The addresses behind `--pbx`, first the preferred one; never empty. */
+	| { readonly type: 'pbx-resolved'; readonly addresses: readonly PbxAddress[] }
+	/** SIGTERM: take no new calls, end what cannot be taken up after a restart. */
+	| { readonly type: 'drain' }
+
+/** One UDP datagram. `bytes` belongs to the core from here on. */
+export interface DatagramInput {
+	readonly type: 'datagram'
+	readonly flow: Flow
+	readonly bytes: Uint8Array
+}
+
+export interface PbxAddress {
+	readonly address: string
+	readonly port: number
+}
+
+/** What became of a `push` effect; exactly one for each. */
+export interface PushResultInput {
+	readonly type: 'push-result'
+	readonly pushId: string
+	readonly outcome: PushOutcome
+	/** From the effect to the outcome, ms, retries included. */
+	readonly pushMs: number
+}
+
+export type PushOutcome =
+	/** APNs took it. `environment` is the one that did: another than asked where the token was of the other one. */
+	| { readonly kind: 'accepted'; readonly status: 200; readonly environment: PushEnvironment }
+	/** The token is good for nothing: 400 BadDeviceToken in both environments. */
+	| { readonly kind: 'bad-token'; readonly status: number; readonly reason: string }
+	/** 410: dead since `timestampMs` (epoch; 0 where APNs gave none). */
+	| { readonly kind: 'gone'; readonly status: number; readonly reason: string; readonly timestampMs: number }
+	/** The operator must do something: key, topic, team, clock. `hint` says what, in a sentence. */
+	| { readonly kind: 'misconfigured'; readonly status: number; readonly reason: string; readonly hint: string }
+	/** Too many for this device: the token stays good, and the call may yet reach the device by itself. */
+	| { readonly kind: 'throttled'; readonly status: number; readonly reason: string }
+	/** No answer, or an error of APNs, after the retry. status 0: none came. */
+	| { readonly kind: 'failed'; readonly status: number; readonly reason: string }

@@ -1,0 +1,31 @@
+/** What the core needs of the configuration: numbers and names, already validated (src/config makes it). */
+export interface Settings {
+	/** The one domain agents register at, lower case. */
+	readonly domain: string
+	/** One for each listener: what stands in our Via, Record-Route and Contact. IPv6 in brackets. */
+	readonly advertised: readonly { readonly host: string; readonly port: number }[]
+	/** CIDRs trusted as the PBX besides `--pbx` itself. */
+	readonly trust: readonly string[]
+	/** 0: no pings. */
+	readonly pingIntervalMs: number
+	readonly pingTimeoutMs: number
+	readonly pingMisses: number
+	readonly holdMs: number
+	/** 0: ask the PBX for what the phone asked. */
+	readonly pbxExpiresSec: number
+	readonly ringingOnPush: boolean
+	readonly strangers: 'drop' | 'reject'
+	/** REGISTERs a second that a source without a binding may have unanswered by a 2xx. */
+	readonly registerRate: number
+	/** Failed authentications in a row before a source is banned. */
+	readonly banAfter: number
+	readonly banMs: number
+	/** '' where the phones' own parameters must name it. */
+	readonly apnsTopic: string
+	/** The environment of tokens whose `pn-provider` does not say (`apns`, legacy). */
+	readonly apnsEnvironment: 'production' | 'sandbox'
+	/** False where no key is configured: nobody can be woken, no Feature-Caps. */
+	readonly pushEnabled: boolean
+	/** Server/User-Agent of what the gateway says itself. */
+	readonly userAgent: string
+}

@@ -1,0 +1,101 @@
+/** What the status page, the API and the metrics see of the core: plain data, made on demand, tokens masked. */
+import type { PushOutcomeRecord, Reach } from './model.ts'
+
+export interface Snapshot {
+	/** ms since the epoch. */
+	readonly now: number
+	readonly pbx: { readonly address: string; readonly port: number; readonly lastAnswerAt: number | undefined; readonly silent: boolean }
+	readonly draining: boolean
+	/** A sentence while the last commit failed; undefined while the store works. */
+	readonly storeFault: string | undefined
+	readonly agents: readonly AgentView[]
+	readonly calls: readonly CallView[]
+	/** Newest first. */
+	readonly pushes: readonly PushOutcomeRecord[]
+	readonly bans: readonly BanView[]
+	readonly counters: Counters
+	readonly gauges: Gauges
+}
+
+export interface AgentView {
+	readonly agent: string
+	readonly devices: readonly DeviceView[]
+}
+
+export interface DeviceView {
+	readonly id: number
+	/** `+sip.instance`, masked prid or Contact user: what an operator can tell devices apart by. */
+	readonly label: string
+	readonly userAgent: string
+	readonly reach: Reach
+	readonly address: string
+	readonly port: number
+	readonly lastPongAt: number | undefined
+	readonly registeredAt: number
+	readonly expiresAt: number
+	readonly push: { readonly provider: string; readonly environment: string; readonly topic: string; readonly token: string; readonly dead: boolean } | undefined
+	/** push → REGISTER of the last wake, ms. */
+	readonly lastWakeMs: number | undefined
+}
+
+export interface CallView {
+	readonly id: string
+	readonly agent: string
+	readonly direction: 'to-agent' | 'from-agent'
+	/** held: no device has the INVITE yet. calling: one has it. ringing: one rings. live: answered. */
+	readonly state: 'held' | 'calling' | 'ringing' | 'live'
+	readonly caller: string
+	readonly since: number
+	/** ms since the epoch, of a held call. */
+	readonly holdUntil: number | undefined
+}
+
+export interface BanView {
+	readonly source: string
+	readonly until: number
+	readonly reason: string
+}
+
+/** Monotonic since start. Names become metric names: camelCase → push_gateway_snake_case_total. */
+export interface Counters {
+	datagrams: number
+	strangersDropped: number
+	bannedDropped: number
+	rateLimited: number
+	malformed: number
+	registers: number
+	registersAccepted: number
+	registersRefused: number
+	callsToAgents: number
+	callsFromAgents: number
+	callsHeld: number
+	callsAnswered: number
+	callsDeclined: number
+	callsCancelled: number
+	/** 480 because nobody woke in time. */
+	callsUnanswered: number
+	pushesSent: number
+	pushesAccepted: number
+	pushesRefused: number
+	pushesFailed: number
+	wakes: number
+	ghostsReplayed: number
+	pingsSent: number
+	pongs: number
+	retransmissionsSent: number
+	retransmissionsAbsorbed: number
+	bans: number
+	commits: number
+	commitsFailed: number
+}
+
+export interface Gauges {
+	readonly agents: number
+	readonly devicesForeground: number
+	readonly devicesBackground: number
+	readonly callsHeld: number
+	readonly callsLive: number
+	readonly transactions: number
+	readonly strangers: number
+	readonly bans: number
+}
