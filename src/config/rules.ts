@@ -1,0 +1,59 @@
+/** What must hold between options. One function a rule; each gives sentences saying what to do. */
+import { isLoopback, isWildcard } from './kinds.ts'
+import type { Config } from './options.ts'
+
+/** Reasons not to start. */
+export function conflicts(config: Config): string[] {
+	return [...advertiseRules(config), ...pingRules(config), ...apnsRules(config), ...httpRules(config)]
+}
+
+/** What works, but perhaps not as wished. */
+export function warnings(config: Config): string[] {
+	const said: string[] = []
+	if (config.apnsKey === undefined) {
+		said.push('No --apns-key is given: calls reach awake devices only, and no sleeping one is woken.')
+	}
+	if (config.apnsKey !== undefined && config.apnsTopic === undefined) {
+		said.push('No --apns-topic is given: only phones that name their topic in pn-param can be woken.')
+	}
+	if (config.apnsCa !== undefined && config.apnsUrl === undefined) {
+		said.push("--apns-ca is given without --apns-url: Apple's own servers will be checked against that authority.")
+	}
+	return said
+}
+
+function advertiseRules({ listen, advertise }: Config): string[] {
+	if (advertise.length !== 0 && advertise.length !== listen.length) {
+		const counts = `${advertise.length} --advertise for ${listen.length} --listen`
+		return [`There are ${counts}: give one for each listener, in the same order, or none.`]
+	}
+	const twice = listen.find((a, i) => listen.findIndex((b) => a.address === b.address && a.port === b.port) !== i)
+	if (twice) return [`--listen ${twice.address} port ${twice.port} is given twice: once is enough.`]
+	const wildcard = advertise.length === 0 ? listen.find((l) => isWildcard(l.address)) : undefined
+	if (!wildcard)
+		return advertise.some((a) => isWildcard(a.host)) ? [`--advertise needs an address that phones can reach.`] : []
+	return [
+		`--listen is on ${wildcard.address}, every address of this machine, and phones and the PBX must be told one: add --advertise HOST.`,
+	]
+}
+
+function pingRules({ pingIntervalMs, pingTimeoutMs }: Config): string[] {
+	if (pingIntervalMs === 0 || pingTimeoutMs <= pingIntervalMs) return []
+	return [
+		'--ping-timeout is longer than --ping-interval: make it shorter, so that a pong is never taken for the next one.',
+	]
+}
+
+function apnsRules({ apnsKey, apnsKeyId, apnsTeam }: Config): string[] {
+	const given = { '--apns-key': apnsKey, '--apns-key-id': apnsKeyId, '--apns-team': apnsTeam }
+	const missing = Object.entries(given).flatMap(([flag, value]) => (value === undefined ? [flag] : []))
+	if (missing.length === 0 || missing.length === 3) return []
+	return [
+		`${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} missing: APNs needs the key, its id and the team together.`,
+	]
+}
+
+function httpRules({ http, httpToken }: Config): string[] {
+	if (http === 'off' || httpToken !== undefined || isLoopback(http.address)) return []
+	return [`--http is on ${http.address}, where others can reach it: add --http-token @FILE, or use 127.0.0.1.`]
+}

@@ -1,0 +1,258 @@
+import { describe, expect, test } from 'bun:test'
+import { SECRET_MIN_LENGTH } from '../../src/config/kinds.ts'
+import { type Config, ENV_FILE_SUFFIX, envName, MAX_REPEATS, OPTION_LIST } from '../../src/config/options.ts'
+import { type Environment, parseCommandLine } from '../../src/config/parse.ts'
+
+const BASE = ['--pbx', 'pbx.example.com', '--domain', 'pbx.example.com', '--advertise', '203.0.113.5']
+const TOKEN = '0123456789abcdef'
+const FILES: Readonly<Record<string, string>> = { '/run/token': `${TOKEN}\n`, '/run/short': 'abc\n' }
+
+function parse(flags: readonly string[], env: Environment = {}) {
+	return parseCommandLine(flags, env, (path) => FILES[path])
+}
+
+function configOf(flags: readonly string[], env: Environment = {}): Config {
+	const line = parse([...BASE, ...flags], env)
+	if (!line.ok || (line.command !== 'run' && line.command !== 'check')) throw new Error(JSON.stringify(line))
+	return line.config
+}
+
+function sentencesOf(flags: readonly string[], env: Environment = {}): readonly string[] {
+	const line = parse(flags, env)
+	if (line.ok) throw new Error(`accepted: ${flags.join(' ')}`)
+	return line.sentences
+}
+
+function warningsOf(flags: readonly string[], env: Environment = {}): readonly string[] {
+	const line = parse([...BASE, ...flags], env)
+	return line.ok && line.command === 'run' ? line.warnings : []
+}
+
+describe('commands', () => {
+	test('without a command the gateway runs', () => {
+		expect(parse(BASE)).toMatchObject({ ok: true, command: 'run' })
+		expect(parse(['run', ...BASE])).toMatchObject({ ok: true, command: 'run' })
+	})
+
+	test('check takes the same flags as run', () => {
+		expect(parse(['check', ...BASE])).toMatchObject({ ok: true, command: 'check' })
+		expect(sentencesOf(['check', '--nonsense'])[0]).toContain('--nonsense')
+	})
+
+	test('help and version need no other flag and go before any fault', () => {
+		for (const word of ['help', '--help', '-h']) expect(parse([word])).toEqual({ ok: true, command: 'help' })
+		for (const word of ['version', '--version', '-V']) expect(parse([word])).toEqual({ ok: true, command: 'version' })
+		expect(parse(['check', '--nonsense', '--help'])).toEqual({ ok: true, command: 'help' })
+	})
+
+	test('the demo takes --stay and nothing else', () => {
+		expect(parse(['demo'])).toEqual({ ok: true, command: 'demo', stay: false })
+		expect(parse(['demo', '--stay'])).toEqual({ ok: true, command: 'demo', stay: true })
+		expect(sentencesOf(['demo', '--pbx', 'x'])).toHaveLength(2)
+	})
+
+	test('an unknown command is named, with the one most likely meant', () => {
+		expect(sentencesOf(['chek'])).toEqual(['"chek" is no command: did you mean check?'])
+		expect(sentencesOf(['frobnicate'])).toEqual(['"frobnicate" is no command: see --help.'])
+	})
+})
+
+describe('flags', () => {
+	test('what is not given has the default of the table', () => {
+		expect(configOf([])).toMatchObject({
+			listen: [{ transport: 'udp', address: '0.0.0.0', port: 5060 }],
+			pbx: { host: 'pbx.example.com', port: undefined },
+			trust: [],
+			pingIntervalMs: 5000,
+			pingTimeoutMs: 1500,
+			pingMisses: 2,
+			holdMs: 20_000,
+			pbxExpiresMs: 0,
+			ringingOnPush: false,
+			apnsKey: undefined,
+			apnsEnvironment: 'production',
+			strangers: 'drop',
+			registerRate: 20,
+			banAfter: 8,
+			banMs: 600_000,
+			db: 'push-gateway.db',
+			http: { address: '127.0.0.1', port: 8080 },
+			httpToken: undefined,
+			logFormat: 'text',
+			logLevel: 'info',
+		})
+	})
+
+	test('a value may follow the flag or stand behind an equals sign', () => {
+		expect(configOf(['--hold', '30']).holdMs).toBe(30_000)
+		expect(configOf(['--hold=30']).holdMs).toBe(30_000)
+		expect(configOf(['--db=a=b']).db).toBe('a=b')
+	})
+
+	test('a switch is --flag, --no-flag or --flag=yes', () => {
+		expect(configOf(['--ringing-on-push']).ringingOnPush).toBe(true)
+		expect(configOf(['--ringing-on-push=yes']).ringingOnPush).toBe(true)
+		expect(configOf(['--no-ringing-on-push']).ringingOnPush).toBe(false)
+		expect(sentencesOf([...BASE, '--no-hold'])[0]).toContain('is no flag')
+		expect(sentencesOf([...BASE, '--ringing-on-push=maybe'])).toEqual(['--ringing-on-push: "maybe" must be yes or no.'])
+	})
+
+	test('a flag that may be repeated keeps its values in order', () => {
+		const config = configOf(['--trust', '192.0.2.7', '--trust', '10.1.2.3/8', '--trust=2001:db8:0::/32'])
+		expect(config.trust).toEqual(['192.0.2.7/32', '10.0.0.0/8', '2001:db8::/32'])
+	})
+
+	test('a flag that may not be repeated is refused the second time', () => {
+		expect(sentencesOf([...BASE, '--hold', '5', '--hold', '6'])).toEqual(['--hold is given 2 times: give it once.'])
+	})
+
+	test(`no flag is taken more than ${MAX_REPEATS} times`, () => {
+		const trusts = (count: number) => Array.from({ length: count }, (_, i) => `--trust=192.0.2.${i}`)
+		expect(configOf(trusts(MAX_REPEATS)).trust).toHaveLength(MAX_REPEATS)
+		expect(sentencesOf([...BASE, ...trusts(MAX_REPEATS + 1)])).toHaveLength(1)
+	})
+
+	test('an unknown flag is named, with the one most likely meant, and its value is not taken for a fault of its own', () => {
+		expect(sentencesOf([...BASE, '--pnig-interval', '4'])).toEqual([
+			'"--pnig-interval" is no flag: did you mean --ping-interval?',
+		])
+		expect(sentencesOf([...BASE, '--zzz'])).toEqual(['"--zzz" is no flag: see --help.'])
+		expect(sentencesOf([...BASE, 'stray'])).toEqual(['"stray" stands alone: a value belongs behind its flag.'])
+	})
+
+	test('every bad flag gets one sentence', () => {
+		const said = sentencesOf(['--pbx', '--domain', 'a b', '--hold', '1', '--ping-misses=x', '--log-format', 'xml'])
+		expect(said).toHaveLength(5)
+		for (const flag of ['--pbx', '--domain', '--hold', '--ping-misses', '--log-format']) {
+			expect(said.filter((sentence) => sentence.startsWith(flag))).toHaveLength(1)
+		}
+	})
+
+	test('a flag that is required and absent is asked for with an example', () => {
+		expect(sentencesOf(['--domain', 'a.example', '--advertise', '203.0.113.5'])).toEqual([
+			'--pbx is missing: the PBX; port 5060 unless given, such as --pbx pbx.example.com:5060.',
+		])
+	})
+
+	test('a wrong value is repeated only in part, and control characters of it are escaped', () => {
+		const [sentence] = sentencesOf([...BASE, '--hold', `\u001b[2J${'x'.repeat(10_000)}`])
+		expect(sentence!.length).toBeLessThan(250)
+		expect(sentence).not.toContain('\u001b')
+	})
+})
+
+describe('environment', () => {
+	test('every option can come from its variable', () => {
+		const config = configOf([], { PUSH_GATEWAY_HOLD: '7s', PUSH_GATEWAY_RINGING_ON_PUSH: 'on' })
+		expect(config.holdMs).toBe(7000)
+		expect(config.ringingOnPush).toBe(true)
+	})
+
+	test('a flag goes before its variable', () => {
+		expect(configOf(['--hold', '9'], { PUSH_GATEWAY_HOLD: '7' }).holdMs).toBe(9000)
+	})
+
+	test('values of a repeatable option stand apart by commas or spaces', () => {
+		expect(configOf([], { PUSH_GATEWAY_TRUST: '192.0.2.1, 192.0.2.2 192.0.2.3' }).trust).toHaveLength(3)
+	})
+
+	test('an empty variable counts as absent', () => {
+		expect(configOf([], { PUSH_GATEWAY_HOLD: '' }).holdMs).toBe(20_000)
+	})
+
+	test('a bad variable is named as a variable', () => {
+		expect(sentencesOf(BASE, { PUSH_GATEWAY_HOLD: 'soon' })[0]).toStartWith('PUSH_GATEWAY_HOLD: "soon" is no time')
+	})
+
+	test('a misspelt variable is a warning', () => {
+		expect(warningsOf([], { PUSH_GATEWAY_HODL: '5' })[0]).toContain('did you mean PUSH_GATEWAY_HOLD?')
+		expect(warningsOf([], { HODL: '5' }).join()).not.toContain('HODL')
+	})
+
+	test('names of variables are made of the flags, one each', () => {
+		const names = OPTION_LIST.map(({ flag }) => envName(flag))
+		expect(new Set(names).size).toBe(names.length)
+		for (const name of names) expect(name).toMatch(/^PUSH_GATEWAY_[A-Z]+(_[A-Z]+)*$/)
+		expect(names.some((name) => name.endsWith(ENV_FILE_SUFFIX))).toBe(false)
+	})
+})
+
+describe('secrets', () => {
+	test('a secret can come from a file, by flag or by variable', () => {
+		expect(configOf(['--http-token', '@/run/token']).httpToken?.reveal()).toBe(TOKEN)
+		expect(configOf([], { PUSH_GATEWAY_HTTP_TOKEN_FILE: '/run/token' }).httpToken?.reveal()).toBe(TOKEN)
+		expect(configOf([], { PUSH_GATEWAY_HTTP_TOKEN: TOKEN }).httpToken?.reveal()).toBe(TOKEN)
+	})
+
+	test('a file that cannot be read is named', () => {
+		expect(sentencesOf([...BASE, '--http-token', '@/nowhere'])[0]).toContain('"/nowhere" cannot be read')
+	})
+
+	test('both variables of a secret at once are one too many', () => {
+		const env = { PUSH_GATEWAY_HTTP_TOKEN: TOKEN, PUSH_GATEWAY_HTTP_TOKEN_FILE: '/run/token' }
+		expect(sentencesOf(BASE, env)).toHaveLength(1)
+	})
+
+	test(`a secret has at least ${SECRET_MIN_LENGTH} characters, and no sentence repeats it`, () => {
+		const [sentence] = sentencesOf([...BASE, '--http-token', 'hunter2'])
+		expect(sentence).toContain(`at least ${SECRET_MIN_LENGTH}`)
+		expect(sentence).not.toContain('hunter2')
+		expect(sentencesOf([...BASE, '--http-token=@/run/short'])[0]).not.toContain('abc')
+		expect(sentencesOf([...BASE, '--http-token', 'with a space in it'])).toHaveLength(1)
+	})
+})
+
+describe('what must hold between options', () => {
+	const REQUIRED = ['--pbx', 'pbx.example.com', '--domain', 'pbx.example.com']
+
+	test('a listener on every address needs --advertise', () => {
+		expect(sentencesOf(REQUIRED)[0]).toContain('add --advertise HOST')
+		expect(sentencesOf([...REQUIRED, '--listen', 'udp:[::]:5060'])[0]).toContain('add --advertise HOST')
+		expect(parse([...REQUIRED, '--listen', 'udp:192.0.2.1:5060']).ok).toBe(true)
+	})
+
+	test('--advertise is given once for each listener, and not for all addresses', () => {
+		const two = ['--listen', 'udp:192.0.2.1:5060', '--listen', 'udp:192.0.2.2:5060']
+		expect(sentencesOf([...BASE, ...two])[0]).toContain('1 --advertise for 2 --listen')
+		expect(parse([...BASE, '--advertise', '203.0.113.6', ...two]).ok).toBe(true)
+		expect(sentencesOf([...REQUIRED, '--advertise', '0.0.0.0'])).toHaveLength(1)
+	})
+
+	test('the same listener twice is refused', () => {
+		const twice = ['--listen', 'udp:192.0.2.1:5060', '--listen', 'udp:192.0.2.1:5060']
+		expect(sentencesOf([...REQUIRED, ...twice])[0]).toContain('given twice')
+	})
+
+	test('the status page off loopback needs a token', () => {
+		expect(sentencesOf([...BASE, '--http', '0.0.0.0:8080'])[0]).toContain('--http-token')
+		expect(sentencesOf([...BASE, '--http', '192.0.2.1:8080'])[0]).toContain('--http-token')
+		expect(parse([...BASE, '--http', '0.0.0.0:8080', '--http-token', TOKEN]).ok).toBe(true)
+		for (const local of ['127.0.0.1:1', '127.9.9.9:1', '[::1]:1', 'localhost:1', 'off']) {
+			expect(parse([...BASE, '--http', local]).ok).toBe(true)
+		}
+	})
+
+	test('the APNs key, its id and the team come together or not at all', () => {
+		const key = ['--apns-key', '/k.p8']
+		expect(sentencesOf([...BASE, ...key])[0]).toContain('--apns-key-id and --apns-team are missing')
+		const all = [...key, '--apns-key-id', 'ABC123DEFG', '--apns-team', 'TEAM123456']
+		expect(parse([...BASE, ...all]).ok).toBe(true)
+		expect(sentencesOf([...BASE, ...all.slice(2)])[0]).toContain('--apns-key is missing')
+	})
+
+	test('a ping may not outlast the interval between two', () => {
+		expect(sentencesOf([...BASE, '--ping-interval', '1'])[0]).toContain('--ping-timeout')
+		expect(parse([...BASE, '--ping-interval', '1', '--ping-timeout', '0.5']).ok).toBe(true)
+		expect(parse([...BASE, '--ping-interval', '0']).ok).toBe(true)
+	})
+
+	test('no key, no topic and an authority without a server are warnings', () => {
+		expect(warningsOf([])).toEqual([
+			'No --apns-key is given: calls reach awake devices only, and no sleeping one is woken.',
+		])
+		const key = ['--apns-key', '/k.p8', '--apns-key-id', 'ABC123DEFG', '--apns-team', 'TEAM123456']
+		expect(warningsOf(key)[0]).toContain('--apns-topic')
+		expect(warningsOf([...key, '--apns-topic', 'a.b.voip'])).toEqual([])
+		expect(warningsOf([...key, '--apns-topic', 'a.b.voip', '--apns-ca', '/ca.pem'])[0]).toContain('--apns-url')
+	})
+})
