@@ -1,0 +1,108 @@
+/** The status edge: an HTTP server that shows the gateway and changes nothing. */
+import type { Secret } from '../lib/secret.ts'
+import { createAccess, isLoopback } from './access.ts'
+import { Live } from './live.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+import { createRoutes } from './routes.ts'
+import { renderSections } from './sections.ts'
+import type { StatusSources } from './view.ts'
+
+export type { PushResult } from './metrics.ts'
+export type { ConfigEntry, Readiness, StatusSources, VersionView } from './view.ts'
+
+/** Requests are GETs: whoever sends a body is not meant. */
+const BODY_BYTES_MAX = 1024
+/** Longer than the heartbeat of a live page, so that only dead connections are cut. */
+const IDLE_SEC = 60
+
+export interface StatusOptions extends StatusSources {
+	/** The one address to listen on, IPv6 without brackets. */
+	readonly address: string
+	/** 0: any free one. */
+	readonly port: number
+	/** Demanded of every reader. Without one the address must be a loopback address. */
+	readonly token: Secret | undefined
+}
+
+export interface Status extends Pick<Metrics, 'observeWake' | 'observePush'> {
+	/** `http://127.0.0.1:8080/`. */
+	readonly url: string
+	readonly port: number
+	/** Closes all connections; resolves when the port is free. */
+	stop(): Promise<void>
+}
+
+export interface StatusFault {
+	readonly code: 'token-missing' | 'cannot-listen'
+	readonly sentence: string
+	/** What to do now. */
+	readonly hint: string
+}
+
+export type StatusStart =
+	| { readonly ok: true; readonly status: Status }
+	| { readonly ok: false; readonly fault: StatusFault }
+
+/** Listens, or says why it cannot; never throws. */
+export function startStatus(options: StatusOptions): StatusStart {
+	const { address, token } = options
+	if (!token && !isLoopback(address)) return { ok: false, fault: tokenMissing(address) }
+	const metrics = createMetrics(options)
+	const live = new Live(() => {
+		const snapshot = options.snapshot()
+		const readiness = options.ready()
+		return (query) => renderSections(snapshot, readiness, query, undefined)
+	})
+	const app = createRoutes({ sources: options, access: createAccess(token), live, metrics })
+	try {
+		const server = serve(options, (request) => app.fetch(request))
+		return { ok: true, status: running(server, live, metrics) }
+	} catch (error) {
+		metrics.stop()
+		return { ok: false, fault: cannotListen(options, error) }
+	}
+}
+
+type Server = ReturnType<typeof Bun.serve>
+
+function serve({ address, port }: StatusOptions, fetch: (request: Request) => Response | Promise<Response>): Server {
+	return Bun.serve({
+		hostname: address,
+		port,
+		fetch,
+		development: false,
+		maxRequestBodySize: BODY_BYTES_MAX,
+		idleTimeout: IDLE_SEC,
+	})
+}
+
+function running(server: Server, live: Live, metrics: Metrics): Status {
+	return {
+		url: server.url.href,
+		port: server.port!,
+		async stop() {
+			live.stop()
+			metrics.stop()
+			await server.stop(true)
+		},
+		observeWake: metrics.observeWake,
+		observePush: metrics.observePush,
+	}
+}
+
+function tokenMissing(address: string): StatusFault {
+	return {
+		code: 'token-missing',
+		sentence: `The status page would be open to everybody who reaches ${address}.`,
+		hint: 'Give --http-token, or listen on 127.0.0.1.',
+	}
+}
+
+function cannotListen({ address, port }: StatusOptions, error: unknown): StatusFault {
+	const reason = error instanceof Error ? error.message : String(error)
+	return {
+		code: 'cannot-listen',
+		sentence: `The status page cannot listen on ${address} port ${port}: ${reason}`,
+		hint: 'Choose another address or port with --http, or end the program that has it.',
+	}
+}

@@ -1,0 +1,36 @@
+/** What the room is given: everything it shows comes through these, and it changes nothing. */
+import type { Snapshot } from '../core/snapshot.ts'
+import type { Secret } from '../lib/secret.ts'
+
+/** One option as configured. A {@link Secret} is shown masked, whoever renders it. */
+export interface ConfigEntry {
+	readonly group: string
+	readonly flag: string
+	readonly value: string | number | boolean | Secret
+}
+
+export interface VersionView {
+	readonly gateway: string
+	readonly bun: string
+	readonly sqlite: string
+	/** ms since the epoch. */
+	readonly startedAt: number
+}
+
+/** Can the gateway do its job now? `sentence` says why not, or what "ready" means here. */
+export interface Readiness {
+	readonly ok: boolean
+	readonly sentence: string
+}
+
+export interface StatusSources {
+	/** Called for each page, scrape and live frame; never more than once for one of them. */
+	readonly snapshot: () => Snapshot
+	readonly ready: () => Readiness
+	readonly config: readonly ConfigEntry[]
+	readonly version: VersionView
+	/** Datagrams the kernel threw away since start, all listeners together; undefined where it cannot tell. */
+	readonly udpDrops?: (() => number | undefined) | undefined
+	/** Told a sentence when a request failed through a fault of ours. */
+	readonly report: (sentence: string) => void
+}
