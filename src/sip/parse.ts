@@ -1,0 +1,120 @@
+/** Octets → message. Total: whatever comes, a {@link SipMessage} goes out, its `fault` says what is wrong with it. */
+import { type FaultCode, fault } from './faults.ts'
+import { decimal, skipClass, TOKEN } from './grammar.ts'
+import { decodeLatin1 } from './latin1.ts'
+import { SipMessage } from './message.ts'
+import { type Head, scanHead } from './rows.ts'
+import { internMethod, Reading } from './validate.ts'
+
+export type { Fault, FaultCode } from './faults.ts'
+
+const CR = 0x0d
+const LF = 0x0a
+
+/** A datagram this short is someone's way to keep a NAT open (RFC 5626 §4.4, and four NULs or a dot in the wild). */
+const KEEP_ALIVE_OCTETS = 4
+
+/** Whether the datagram only keeps a NAT open: empty, CR and LF alone, or up to four octets. */
+export function isKeepAlive(bytes: Uint8Array): boolean {
+	return bytes.length <= KEEP_ALIVE_OCTETS || afterBlankLines(bytes) === bytes.length
+}
+
+/** §7.5: CRLF before the start line is ignored. */
+function afterBlankLines(bytes: Uint8Array): number {
+	let at = 0
+	while (bytes[at] === CR || bytes[at] === LF) at++
+	return at
+}
+
+/** What the start line says. */
+interface StartLine {
+	readonly method: string
+	readonly uri: string
+	readonly status: number
+	readonly reason: string
+	readonly code: FaultCode | undefined
+}
+
+/**
+ * Reads the one message of a datagram (RFC 3261 §18.3). The result shares the memory of `bytes`: who parses must not
+ * write to it afterwards. Size: `bytes.length` up to 65,535; beyond `MAX_HEAD_OCTETS` and `MAX_ROWS` it is a fault.
+ */
+export function parse(bytes: Uint8Array): SipMessage {
+	const from = afterBlankLines(bytes)
+	const octets = from === 0 ? bytes : bytes.subarray(from)
+	const text = decodeLatin1(octets)
+	const head = scanHead(octets)
+	const line = startLine(text.slice(0, head.lineEnd))
+	const reading = new Reading(text, head, line.method)
+	if (line.method !== '') reading.judgeRequest(line.method, line.uri)
+	return assemble(octets, text, head, line, reading)
+}
+
+function assemble(octets: Uint8Array, text: string, head: Head, line: StartLine, reading: Reading): SipMessage {
+	const end = head.bodyAt + reading.contentLength
+	const cut = reading.contentLength >= 0 && end < octets.length
+	const short = end > octets.length ? 'body-short' : undefined
+	const code = line.code ?? head.problem ?? short ?? reading.code
+	// §17.1.1.3: an ACK is never answered; nor is a response, nor what has no Via to answer to.
+	const silent = line.method === '' || line.method === 'ACK' || reading.unanswerable
+	return new SipMessage({
+		bytes: cut ? octets.subarray(0, end) : octets,
+		text: cut ? text.slice(0, end) : text,
+		head,
+		method: line.method,
+		status: line.status,
+		uri: line.uri,
+		reason: line.reason,
+		requestUri: reading.requestUri,
+		callId: reading.callId,
+		cseq: reading.cseq,
+		cseqMethod: reading.cseqMethod,
+		fromTag: reading.fromTag,
+		toTag: reading.toTag,
+		via: reading.via,
+		maxForwards: reading.maxForwards,
+		fault: code === undefined ? undefined : fault(code, silent),
+	})
+}
+
+/** §7.1, §7.2. The version is compared without case. */
+function startLine(line: string): StartLine {
+	return isSipVersion(line, 0) ? statusLine(line) : requestLine(line)
+}
+
+/** `Method SP Request-URI SP SIP-Version`, exactly one SP each. */
+function requestLine(line: string): StartLine {
+	const methodEnd = line.indexOf(' ')
+	const uriEnd = line.lastIndexOf(' ')
+	const uri = line.slice(methodEnd + 1, Math.max(uriEnd, methodEnd + 1))
+	const good = methodEnd > 0 && uriEnd > methodEnd + 1 && !uri.includes(' ') && isSipVersion(line, uriEnd + 1)
+	if (!good || skipClass(line, 0, TOKEN) !== methodEnd) return misreadRequest(line)
+	const version = line.slice(uriEnd + 1)
+	const code = version === 'SIP/2.0' || version.slice(4) === '2.0' ? undefined : 'version'
+	return { method: internMethod(line.slice(0, methodEnd)), uri, status: 0, reason: '', code }
+}
+
+/** A line that means to be a request line gets its method back, for the 400; anything else is not SIP. */
+function misreadRequest(line: string): StartLine {
+	const words = line.split(/[ \t]+/)
+	const version = words[words.length - 1] === '' ? words[words.length - 2] : words[words.length - 1]
+	const method = words[0]!
+	const meant = words.length > 2 && method !== '' && skipClass(method, 0, TOKEN) === method.length
+	if (!meant || !isSipVersion(version!, 0)) return { method: '', uri: '', status: 0, reason: '', code: 'not-sip' }
+	return { method: internMethod(method), uri: '', status: 0, reason: '', code: 'request-line' }
+}
+
+/** `SIP-Version SP 3DIGIT SP Reason-Phrase`; the last SP may be missing where the phrase is empty. */
+function statusLine(line: string): StartLine {
+	const status = decimal(line, 8, 11, 699)
+	const separated = line.length === 11 || line.charCodeAt(11) === 0x20
+	const good = line.slice(4, 8) === '2.0 ' && line.length >= 11 && status >= 100 && separated
+	if (!good) return { method: '', uri: '', status: 0, reason: '', code: 'status-line' }
+	return { method: '', uri: '', status, reason: line.slice(12), code: undefined }
+}
+
+/** Whether `SIP/` stands at `at`, case aside, and a digit behind it. */
+function isSipVersion(line: string, at: number): boolean {
+	if (line.startsWith('SIP/2.0', at)) return true
+	return /^sip\/\d/i.test(line.slice(at, at + 5))
+}

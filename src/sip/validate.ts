@@ -1,0 +1,209 @@
+/** Step 1 of RFC 3261 §16.3: what a proxy itself uses must be well formed. All else is nobody's business here. */
+import { scanNameAddr, scannedBrackets, scannedTag } from './address.ts'
+import type { FaultCode } from './faults.ts'
+import { DIGIT, decimal, skipBlank, skipClass, TOKEN, URI } from './grammar.ts'
+import { Header } from './headers.ts'
+import { rowValue } from './message.ts'
+import { FOLDED, type Head, ROW } from './rows.ts'
+import { parseUri, type SipUri, uriScheme } from './uri.ts'
+import { EMPTY_VIA, scanVia, type Via, viaRecord } from './via.ts'
+
+/** RFC 3261 §8.1.1.5 keeps a client below 2^31; what fits 32 bits is read. */
+export const MAX_CSEQ = 4_294_967_295
+/** RFC 3261 §20.22. A greater value counts as absent (RFC 4475 §3.1.2.4). */
+export const MAX_MAX_FORWARDS = 255
+/** More than any datagram holds; a greater Content-Length is malformed all the same. */
+const MAX_CONTENT_LENGTH = 0x7fff_ffff
+
+/** The methods this program has a word for: one string object each, so that comparing them is comparing pointers. */
+const METHODS = new Map(
+	[
+		'INVITE',
+		'ACK',
+		'BYE',
+		'CANCEL',
+		'REGISTER',
+		'OPTIONS',
+		'PRACK',
+		'UPDATE',
+		'INFO',
+		'REFER',
+		'NOTIFY',
+		'SUBSCRIBE',
+		'MESSAGE',
+		'PUBLISH',
+	].map((method) => [method, method]),
+)
+
+/** The one string object of a known method, the text itself for another. */
+export function internMethod(text: string): string {
+	return METHODS.get(text) ?? text
+}
+
+/** What the rows say, gathered row by row; `code` is the first thing wrong with them. */
+export class Reading {
+	code: FaultCode | undefined = undefined
+	via: Via = EMPTY_VIA
+	callId = ''
+	cseq = 0
+	cseqMethod = ''
+	fromTag = ''
+	toTag = ''
+	maxForwards = -1
+	/** -1 where there is no Content-Length. */
+	contentLength = -1
+	requestUri: SipUri | undefined = undefined
+	/** One bit for each header id met. */
+	#met = 0
+
+	/** Reads all rows. `method` is '' for a response: Max-Forwards, Route and Contact are not looked at then. */
+	constructor(text: string, head: Head, method: string) {
+		const { rows, count } = head
+		for (let i = 0; i < count; i++) {
+			const id = rows[i * ROW]! & ~FOLDED
+			if (id === Header.Other || id > Header.ContentLength) continue
+			const wrong = this.#readRow(id, rowValue(text, rows, i), method)
+			if (wrong !== undefined) this.fail(wrong)
+			this.#met |= 1 << id
+		}
+		this.#demand(Header.Via, 'via-missing')
+		this.#demand(Header.From, 'from-missing')
+		this.#demand(Header.To, 'to-missing')
+		this.#demand(Header.CallId, 'call-id-missing')
+		this.#demand(Header.CSeq, 'cseq-missing')
+	}
+
+	/** Nothing to answer to: there is no Via row at all. */
+	get unanswerable(): boolean {
+		return (this.#met & (1 << Header.Via)) === 0
+	}
+
+	#demand(id: number, missing: FaultCode): void {
+		if ((this.#met & (1 << id)) === 0) this.fail(missing)
+	}
+
+	/** Keeps the first fault. */
+	fail(code: FaultCode): void {
+		this.code ??= code
+	}
+
+	/** Reads one row; what is wrong with it, if anything. */
+	#readRow(id: number, value: string, method: string): FaultCode | undefined {
+		const again = (this.#met & (1 << id)) !== 0
+		switch (id) {
+			case Header.Via:
+				return this.#readVia(value, again)
+			case Header.From:
+				return again ? 'from-repeated' : this.#readFrom(value)
+			case Header.To:
+				return again ? 'to-repeated' : this.#readTo(value)
+			case Header.CallId:
+				return again ? 'call-id-repeated' : this.#readCallId(value)
+			case Header.CSeq:
+				return again ? 'cseq-repeated' : this.#readCSeq(value)
+			case Header.ContentLength:
+				return this.#readContentLength(value)
+			case Header.MaxForwards:
+				if (method === '') return undefined
+				return again ? 'max-forwards-repeated' : this.#readMaxForwards(value)
+			case Header.Route:
+				return method === '' || areRoutes(value) ? undefined : 'route-malformed'
+			case Header.Contact:
+				return method !== 'REGISTER' || areContacts(value) ? undefined : 'contact-malformed'
+			default:
+				return undefined
+		}
+	}
+
+	#readVia(value: string, again: boolean): FaultCode | undefined {
+		let at = scanVia(value, 0)
+		if (at >= 0 && !again) this.via = viaRecord(value)
+		while (at >= 0 && at < value.length) at = scanVia(value, at + 1)
+		if (at < 0) return 'via-malformed'
+		// §8.1.1.7: the cookie and nothing behind it identifies no transaction (RFC 4475 §3.3.4).
+		return this.via.branch === 'z9hG4bK' ? 'via-branch' : undefined
+	}
+
+	#readFrom(value: string): FaultCode | undefined {
+		if (scanNameAddr(value, 0) !== value.length) return 'from-malformed'
+		this.fromTag = scannedTag(value)
+		return undefined
+	}
+
+	#readTo(value: string): FaultCode | undefined {
+		if (scanNameAddr(value, 0) !== value.length) return 'to-malformed'
+		this.toTag = scannedTag(value)
+		return undefined
+	}
+
+	/** §25.1 `word`, taken widely: any visible octets. `"<>[]{}` are plain here. */
+	#readCallId(value: string): FaultCode | undefined {
+		this.callId = value
+		for (let i = 0; i < value.length; i++) {
+			const code = value.charCodeAt(i)
+			if (code <= 0x20 || code === 0x7f) return 'call-id-malformed'
+		}
+		return value === '' ? 'call-id-malformed' : undefined
+	}
+
+	/** `1*DIGIT LWS Method` */
+	#readCSeq(value: string): FaultCode | undefined {
+		const digitsEnd = skipClass(value, 0, DIGIT)
+		const methodAt = skipBlank(value, digitsEnd)
+		const cseq = decimal(value, 0, digitsEnd, MAX_CSEQ)
+		const methodEnd = skipClass(value, methodAt, TOKEN)
+		const good = cseq >= 0 && methodAt > digitsEnd && methodEnd > methodAt && methodEnd === value.length
+		if (!good) return 'cseq-malformed'
+		this.cseq = cseq
+		this.cseqMethod = internMethod(value.slice(methodAt))
+		return undefined
+	}
+
+	#readContentLength(value: string): FaultCode | undefined {
+		const length = decimal(value, 0, value.length, MAX_CONTENT_LENGTH)
+		if (length < 0) return 'length-malformed'
+		// Two equal rows say one thing; two different ones are how requests are smuggled (RFC 4475 §3.3.9).
+		if (this.contentLength >= 0 && this.contentLength !== length) return 'length-conflict'
+		this.contentLength = length
+		return undefined
+	}
+
+	#readMaxForwards(value: string): FaultCode | undefined {
+		if (value === '' || skipClass(value, 0, DIGIT) < value.length) return 'max-forwards-malformed'
+		this.maxForwards = decimal(value, 0, value.length, MAX_MAX_FORWARDS)
+		return undefined
+	}
+
+	/** §16.3(2) and what the start line and CSeq must agree on (§8.1.1.5). */
+	judgeRequest(method: string, uri: string): void {
+		this.requestUri = parseUri(uri)
+		if (this.requestUri === undefined) this.fail(unreadUri(uri))
+		else if (this.requestUri.headers !== '') this.fail('request-uri-headers')
+		if (this.cseqMethod !== method) this.fail(METHODS.has(method) ? 'cseq-method' : 'unknown-method')
+	}
+}
+
+function unreadUri(uri: string): FaultCode {
+	const scheme = uriScheme(uri)
+	const good = scheme !== '' && scheme !== 'sip' && scheme !== 'sips' && skipClass(uri, 0, URI) === uri.length
+	return good && uri.length > scheme.length + 1 ? 'scheme' : 'request-uri'
+}
+
+/** A list of name-addr: the URI in `<>` (§20.34). */
+function areRoutes(value: string): boolean {
+	for (let at = 0; at <= value.length; at++) {
+		at = scanNameAddr(value, at)
+		if (at < 0 || !scannedBrackets()) return false
+	}
+	return true
+}
+
+/** `*`, or a list of addresses (§20.10). Looked at in a REGISTER alone: elsewhere the proxy does not use it. */
+function areContacts(value: string): boolean {
+	if (value === '*') return true
+	for (let at = 0; at <= value.length; at++) {
+		at = scanNameAddr(value, at)
+		if (at < 0) return false
+	}
+	return true
+}
