@@ -123,7 +123,11 @@ export class SlicedSocket {
 				if ((++this.#datagrams & (CLOCK_EVERY - 1)) === 0) this.#watchSlice()
 				onDatagram(address, port, bytes)
 			},
-			drain: onWritable,
+			/** After it the event loop is told to wait for no more room, by a descriptor that must be the socket's own. */
+			drain: () => {
+				this.unpark()
+				onWritable()
+			},
 			/** The runtime gives the error alone, its types and other handlers say (socket, error). */
 			error: (...args: unknown[]) => {
 				const error = args.at(-1)

@@ -288,8 +288,20 @@ const FLOOD_RATE = 300_000
 /** What the issue allows. */
 const MAX_LATE_MS = 50
 const TIMER_MS = 5
+/** What the gateway does with each: enough that the flood is more than it can take on any machine. */
+const STRANGER_WORK_MS = 0.02
+
+function work(ms: number): void {
+	for (const end = performance.now() + ms; performance.now() < end; );
+}
+
+function cpuMs(): number {
+	const { user, system } = process.cpuUsage()
+	return (user + system) / 1000
+}
 
 interface FloodReport {
+	/** Of the timer, by the clock or by the CPU this process used meanwhile: what the scheduler withheld is not ours. */
 	readonly worstLateMs: number
 	readonly received: number
 	readonly yields: number
@@ -304,24 +316,24 @@ async function reportFlood(): Promise<FloodReport> {
 	let pbxHeard = 0
 	const { listener } = await listen({
 		onDatagram(flow, bytes) {
-			if (flow.port !== pbx.port) return
+			if (flow.port !== pbx.port) return work(STRANGER_WORK_MS)
 			pbxHeard++
 			listener.send(flow.address, flow.port, bytes)
 		},
 	})
 	await listener.connectPeers([{ address: '127.0.0.1', port: pbx.port }])
+	let worstLateMs = 0
+	let pbxAsked = 0
+	let last = { clockMs: performance.now(), cpuMs: cpuMs() }
+	const timer = setInterval(() => {
+		const now = { clockMs: performance.now(), cpuMs: cpuMs() }
+		worstLateMs = Math.max(worstLateMs, Math.min(now.clockMs - last.clockMs - TIMER_MS, now.cpuMs - last.cpuMs))
+		last = now
+		for (let i = 0; i < 3; i++) pbx.socket.send(`${pbxAsked++}`, listener.port, '127.0.0.1')
+	}, TIMER_MS)
 	const flooder = Bun.spawn([process.execPath, FLOODER, `${listener.port}`, `${FLOOD_RATE}`, `${FLOOD_MS}`], {
 		stdout: 'ignore',
 	})
-	await holds(() => listener.stats.received > 0)
-	let worstLateMs = 0
-	let pbxAsked = 0
-	let due = performance.now() + TIMER_MS
-	const timer = setInterval(() => {
-		worstLateMs = Math.max(worstLateMs, performance.now() - due)
-		due = performance.now() + TIMER_MS
-		for (let i = 0; i < 3; i++) pbx.socket.send(`${pbxAsked++}`, listener.port, '127.0.0.1')
-	}, TIMER_MS)
 	await flooder.exited
 	clearInterval(timer)
 	await holds(() => pbx.texts.length === pbxAsked)
@@ -340,6 +352,7 @@ describe('under a flood of strangers', () => {
 			while (report.worstLateMs >= MAX_LATE_MS && ++tries < 3)
 			expect(report.worstLateMs).toBeLessThan(MAX_LATE_MS)
 			expect(report.received).toBeGreaterThan(10_000)
+			expect(report.yields).toBeGreaterThan(0)
 			expect(report.pbxAsked).toBeGreaterThan(50)
 			expect(report.pbxHeard).toBe(report.pbxAsked)
 			expect(report.answered).toBe(report.pbxAsked)
