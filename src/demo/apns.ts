@@ -174,9 +174,10 @@ class StandInServer implements ApnsStandIn {
 	readonly #now: () => number
 	readonly #server: ReturnType<typeof createSecureServer>
 	readonly #script: StandInAnswer[] = []
-	readonly #open = new Map<ServerHttp2Session, { readonly number: number; readonly socket: Socket | undefined }>()
-	/** A session begins right after its TLS handshake: the last socket is its own. */
-	#lastSocket: Socket | undefined
+	/** The open sessions and their numbers. */
+	readonly #open = new Map<ServerHttp2Session, number>()
+	/** By the far port: a session does not let its socket be destroyed. */
+	readonly #sockets = new Map<number | undefined, Socket>()
 
 	constructor(options: ApnsStandInOptions, tokens: TokenCheck) {
 		this.#options = options
@@ -189,9 +190,7 @@ class StandInServer implements ApnsStandIn {
 			cert: certificate.certPem,
 			settings: { maxConcurrentStreams: MAX_STREAMS },
 		})
-		this.#server.on('secureConnection', (socket) => {
-			this.#lastSocket = socket
-		})
+		this.#server.on('secureConnection', (socket) => this.#connected(socket))
 		this.#server.on('session', (session) => this.#opened(session))
 		this.#server.on('stream', (stream, headers) => this.#receive(stream as ServerHttp2Stream, headers))
 		this.#server.on('sessionError', () => {})
@@ -220,7 +219,7 @@ class StandInServer implements ApnsStandIn {
 	}
 
 	kill(): void {
-		for (const { socket } of this.#open.values()) socket?.destroy()
+		for (const socket of this.#sockets.values()) socket.destroy()
 	}
 
 	close(): void {
@@ -228,8 +227,14 @@ class StandInServer implements ApnsStandIn {
 		this.#server.close()
 	}
 
+	#connected(socket: Socket): void {
+		const { remotePort } = socket
+		this.#sockets.set(remotePort, socket)
+		socket.on('close', () => this.#sockets.delete(remotePort))
+	}
+
 	#opened(session: ServerHttp2Session): void {
-		this.#open.set(session, { number: ++this.sessions, socket: this.#lastSocket })
+		this.#open.set(session, ++this.sessions)
 		session.on('close', () => this.#open.delete(session))
 		session.on('error', () => {})
 	}
@@ -261,7 +266,7 @@ class StandInServer implements ApnsStandIn {
 			topic,
 			expirationSec: Number(one(headers['apns-expiration']) ?? 0),
 			payload: parsePayload(body),
-			session: this.#open.get(stream.session as ServerHttp2Session)?.number ?? 0,
+			session: this.#open.get(stream.session as ServerHttp2Session) ?? 0,
 			headers,
 		}
 	}
@@ -291,7 +296,7 @@ class StandInServer implements ApnsStandIn {
 				else stream.close(constants.NGHTTP2_REFUSED_STREAM)
 				return
 			case 'kill':
-				this.#open.get(session)?.socket?.destroy()
+				this.#sockets.get(session.socket.remotePort)?.destroy()
 				return
 		}
 	}

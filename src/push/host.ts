@@ -48,6 +48,7 @@ export class ApnsHost<E extends Errand> {
 	readonly #sessions = new Set<ApnsSession>()
 	#current: ApnsSession | undefined
 	#dialTimer: ReturnType<typeof setTimeout> | undefined
+	/** The last dial that has led to nothing good yet, monotonic ms. */
 	#dialledAt = Number.NEGATIVE_INFINITY
 	#dialPauseMs = DIAL_PAUSE_MS
 	/** Why the last session went; what an errand that waited in vain is told. */
@@ -145,6 +146,8 @@ export class ApnsHost<E extends Errand> {
 			exchange.session.heard(now)
 			this.#dialPauseMs = DIAL_PAUSE_MS
 			this.#lastLoss = 'timeout'
+			/* A host that does its work may be dialled anew at once; one that only refuses must not be stormed. */
+			if (answer.status === 200) this.#dialledAt = Number.NEGATIVE_INFINITY
 		}
 		this.#options.answered(exchange.errand, answer, exchange.session)
 		if (this.#queue.length > 0) this.#pump(now)

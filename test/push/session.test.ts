@@ -1,0 +1,208 @@
+import { afterEach, expect, spyOn, test } from 'bun:test'
+import { constants } from 'node:http2'
+import { type ApnsStandIn, type ApnsStandInOptions, startApnsStandIn } from '../../src/demo/apns.ts'
+import { PUSH_LIMIT_MS } from '../../src/push/apns.ts'
+import { ANSWER_TIMEOUT_MS, DIAL_PAUSE_MS } from '../../src/push/host.ts'
+import { ApnsSession, IDLE_PING_MS, PONG_TIMEOUT_MS } from '../../src/push/session.ts'
+import { KEY_ID, oneHost, push, type Rig, rig, standIn, startRelay, TEAM_ID, until } from './rig.ts'
+
+const cleanups: (() => void)[] = []
+afterEach(() => {
+	for (const cleanup of cleanups.splice(0)) cleanup()
+})
+
+async function pair(options: Partial<ApnsStandInOptions> = {}): Promise<Rig & { apns: ApnsStandIn }> {
+	const apns = await standIn(options)
+	const made = rig(oneHost(apns.url), apns.caPem)
+	cleanups.push(
+		() => made.client.close(),
+		() => apns.close(),
+	)
+	return { ...made, apns }
+}
+
+const ids = (apns: ApnsStandIn): string[] => apns.pushes.map((one) => one.apnsId)
+const sessions = (apns: ApnsStandIn): number[] => apns.pushes.map((one) => one.session)
+
+test('a server that stalls: after 2.5 s the push goes out on another session with the same apns-id', async () => {
+	const { apns, send } = await pair()
+	apns.next({ kind: 'stall' })
+	const result = await send()
+	expect(result.outcome.kind).toBe('accepted')
+	expect(result.pushMs).toBeWithin(ANSWER_TIMEOUT_MS, ANSWER_TIMEOUT_MS + 600)
+	expect(ids(apns)).toEqual([result.pushId, result.pushId])
+	expect(sessions(apns)).toEqual([1, 2])
+})
+
+test('a server that never answers: one retry, then failed, within the limit', async () => {
+	const { apns, send } = await pair({ behaviour: () => ({ kind: 'stall' }) })
+	const result = await send()
+	expect(result.outcome).toEqual({ kind: 'failed', status: 0, reason: 'timeout' })
+	expect(result.pushMs).toBeLessThan(PUSH_LIMIT_MS + 300)
+	expect(apns.pushes.length).toBe(2)
+}, 10_000)
+
+test('a connection closed without a word: the push goes out again at once, with the same apns-id', async () => {
+	const { apns, send } = await pair()
+	await send()
+	apns.next({ kind: 'kill' })
+	const result = await send()
+	expect(result.outcome.kind).toBe('accepted')
+	expect(result.pushMs).toBeLessThan(1000)
+	expect(ids(apns).slice(1)).toEqual([result.pushId, result.pushId])
+	expect(sessions(apns)).toEqual([1, 1, 2])
+})
+
+test.each([constants.NGHTTP2_REFUSED_STREAM, constants.NGHTTP2_CANCEL, constants.NGHTTP2_INTERNAL_ERROR])(
+	'RST_STREAM %p: the push goes out on another session',
+	async (code) => {
+		const { apns, send } = await pair()
+		apns.next({ kind: 'reset', code })
+		const result = await send()
+		expect(result.outcome.kind).toBe('accepted')
+		expect(sessions(apns)).toEqual([1, 2])
+	},
+)
+
+test('GOAWAY with pushes under way: those APNs took are accepted, the others go out again, none twice', async () => {
+	const { apns, send, events } = await pair({
+		behaviour: ({ payload }) => {
+			const { nth } = payload as { nth: number }
+			return nth === 10 ? { kind: 'goaway', reason: 'Shutdown', accept: true } : undefined
+		},
+	})
+	const results = await Promise.all(Array.from({ length: 30 }, (_, nth) => send({ payload: JSON.stringify({ nth }) })))
+	expect(results.map((result) => result.outcome.kind)).toEqual(results.map(() => 'accepted'))
+	await send({ payload: '{"nth":99}' })
+	expect(apns.pushes.at(-1)!.session).toBe(2)
+	expect(events.map((event) => event.fields)).toContainEqual({
+		host: apns.url,
+		state: 'lost',
+		reason: 'GOAWAY Shutdown',
+	})
+})
+
+test('GOAWAY for a push that was not processed: it goes out on another session', async () => {
+	const { apns, send } = await pair()
+	apns.next({ kind: 'goaway', reason: 'Shutdown', accept: false })
+	expect((await send()).outcome.kind).toBe('accepted')
+	expect(sessions(apns)).toEqual([1, 2])
+})
+
+test('a warm session that is lost while nothing is under way is dialled anew by itself', async () => {
+	const { apns, client, send } = await pair()
+	await send()
+	apns.goAway('Shutdown')
+	await until(() => apns.sessions === 2 && client.connected('production'))
+	apns.kill()
+	await until(() => apns.sessions === 3 && client.connected('production'))
+})
+
+test('a server that refuses on every session is dialled a few times a second, not for each push', async () => {
+	const { apns, send } = await pair({
+		behaviour: () => ({ kind: 'answer', status: 503, reason: 'ServiceUnavailable' }),
+	})
+	const started = performance.now()
+	await Promise.all(Array.from({ length: 200 }, () => send()))
+	expect(apns.sessions).toBeLessThanOrEqual(2 + Math.ceil((performance.now() - started) / DIAL_PAUSE_MS))
+})
+
+test('silent loss: the push goes out on another session, and those that come meanwhile do too', async () => {
+	const apns = await standIn()
+	const relay = await startRelay(apns.port)
+	const { client, send } = rig(oneHost(relay.url), apns.caPem)
+	cleanups.push(
+		() => client.close(),
+		() => relay.close(),
+		() => apns.close(),
+	)
+	await send()
+	relay.cut()
+	const results = await Promise.all([send(), send()])
+	expect(results.map((result) => result.outcome.kind)).toEqual(['accepted', 'accepted'])
+	expect(sessions(apns)).toEqual([1, 2, 2])
+})
+
+test('APNs out of reach: the push is failed with the reason of the network, within the limit', async () => {
+	const apns = await standIn()
+	apns.close()
+	const { client, send } = rig(oneHost(apns.url), apns.caPem)
+	cleanups.push(() => client.close())
+	const result = await send()
+	expect(result.outcome).toEqual({ kind: 'failed', status: 0, reason: 'ECONNREFUSED' })
+	expect(result.pushMs).toBeLessThan(PUSH_LIMIT_MS + 300)
+}, 10_000)
+
+test('APNs that comes back within the limit gets the push', async () => {
+	const first = await standIn()
+	const { port } = first
+	first.close()
+	const { client, send } = rig(oneHost(first.url), undefined)
+	cleanups.push(() => client.close())
+	const result = send()
+	await Bun.sleep(300)
+	/* A certificate of its own, unknown to the client: that it is refused for that shows that it was dialled. */
+	const second = await startApnsStandIn({ port, key: undefined, keyId: KEY_ID, teamId: TEAM_ID, topic: undefined })
+	cleanups.push(() => second.close())
+	expect((await result).outcome).toMatchObject({
+		kind: 'misconfigured',
+		status: 0,
+		reason: 'DEPTH_ZERO_SELF_SIGNED_CERT',
+	})
+})
+
+test('after a long silence a ping goes before the push', async () => {
+	const { apns, send } = await pair()
+	await send()
+	const real = performance.now.bind(performance)
+	const clock = spyOn(performance, 'now').mockImplementation(() => real() + 2 * IDLE_PING_MS)
+	try {
+		const ping = spyOn(ApnsSession.prototype, 'probe')
+		expect((await send()).outcome.kind).toBe('accepted')
+		expect(ping).toHaveBeenCalledTimes(1)
+		ping.mockRestore()
+	} finally {
+		clock.mockRestore()
+	}
+	expect(sessions(apns)).toEqual([1, 1])
+})
+
+test('a ping without a pong ends the session; with one it takes requests again', async () => {
+	const apns = await standIn()
+	const relay = await startRelay(apns.port)
+	const heard: string[] = []
+	const session = new ApnsSession(relay.url, apns.caPem, {
+		opened: (_session, isNew) => heard.push(isNew ? 'connected' : 'pong'),
+		lost: (_session, reason) => heard.push(reason),
+		ended: () => heard.push('ended'),
+	})
+	cleanups.push(
+		() => session.destroy(),
+		() => relay.close(),
+		() => apns.close(),
+	)
+	await until(() => session.state === 'open')
+	session.probe()
+	expect(session.state).toBe('probing')
+	await until(() => session.state === 'open')
+	relay.cut()
+	const started = performance.now()
+	session.probe()
+	await until(() => session.state === 'dead')
+	expect(performance.now() - started).toBeWithin(PONG_TIMEOUT_MS - 50, PONG_TIMEOUT_MS + 500)
+	expect(heard).toEqual(['connected', 'pong', 'no pong', 'ended'])
+})
+
+test('close answers what is out, once, and nothing comes after it', async () => {
+	const { client, results } = await pair({ behaviour: () => ({ kind: 'stall' }) })
+	client.send(push())
+	client.send(push({ environment: 'sandbox' }))
+	await Bun.sleep(50)
+	client.close()
+	client.close()
+	client.send(push())
+	await Bun.sleep(50)
+	expect(results.map((result) => result.outcome)).toEqual(
+		Array.from({ length: 3 }, () => ({ kind: 'failed' as const, status: 0, reason: 'stopped' })),
+	)
+})
