@@ -212,21 +212,26 @@ describe('a UDP listener', () => {
 })
 
 describe('a connected peer', () => {
-	test('is heard by the listener as before, and answered from its port', async () => {
-		const { listener, received } = await listen()
-		const pbx = await peer()
-		const phone = await peer()
-		pbx.socket.send('before', listener.port, '127.0.0.1')
-		await holds(() => received.length === 1)
-		await listener.connectPeers([{ address: '127.0.0.1', port: pbx.port }])
-		pbx.socket.send('INVITE', listener.port, '127.0.0.1')
-		phone.socket.send('REGISTER', listener.port, '127.0.0.1')
-		expect(await holds(() => received.length === 3)).toBe(true)
-		expect(received.filter(({ flow }) => flow === received[0]!.flow).length).toBe(2)
-		listener.send('127.0.0.1', pbx.port, bytesOf('100 Trying'))
-		expect(await holds(() => pbx.texts.length === 1)).toBe(true)
-		expect(pbx.from).toEqual([listener.port])
-	})
+	test.each(['127.0.0.1', '0.0.0.0', '::1', '::'])(
+		'of %s is heard as before, and answered from its port',
+		async (address) => {
+			const loopback = address.includes(':') ? '::1' : '127.0.0.1'
+			const { listener, received, errors } = await listen({ address })
+			const pbx = await peer(loopback)
+			const phone = await peer(loopback)
+			pbx.socket.send('before', listener.port, loopback)
+			await holds(() => received.length === 1)
+			await listener.connectPeers([{ address: loopback, port: pbx.port }])
+			pbx.socket.send('INVITE', listener.port, loopback)
+			phone.socket.send('REGISTER', listener.port, loopback)
+			expect(await holds(() => received.length === 3)).toBe(true)
+			expect(received.filter(({ flow }) => flow === received[0]!.flow).length).toBe(2)
+			listener.send(loopback, pbx.port, bytesOf('100 Trying'))
+			expect(await holds(() => pbx.texts.length === 1)).toBe(true)
+			expect(pbx.from).toEqual([listener.port])
+			expect(errors).toEqual([])
+		},
+	)
 
 	test('leaves the port closed to a second gateway', async () => {
 		const { listener } = await listen()
@@ -340,6 +345,46 @@ async function reportFlood(): Promise<FloodReport> {
 	const { yields, stats } = listener
 	return { worstLateMs, received: stats.received, yields, pbxAsked, pbxHeard, answered: pbx.texts.length }
 }
+
+/** Datagrams of a burst that takes several slices to work through, 1 ms each. */
+const BURST = 40
+
+describe('a burst that takes longer than a slice', () => {
+	async function burst(onDatagram: (listener: UdpListener, flow: Flow, bytes: Uint8Array) => void) {
+		const opened = await listen({
+			onDatagram(flow, bytes) {
+				work(1)
+				onDatagram(opened.listener, flow, bytes)
+			},
+		})
+		const phone = await peer()
+		const all = Array.from({ length: BURST }, (_, i) => [bytesOf(`${i}`), opened.listener.port, '127.0.0.1']).flat()
+		phone.socket.sendMany(all as never)
+		return { ...opened, phone }
+	}
+
+	test('is interrupted, and yet each datagram comes and each answer goes out, in order', async () => {
+		const { listener, phone } = await burst((listener, { address, port }, bytes) => listener.send(address, port, bytes))
+		expect(await holds(() => phone.texts.length === BURST)).toBe(true)
+		expect(phone.texts).toEqual(Array.from({ length: BURST }, (_, i) => `${i}`))
+		expect(listener.yields).toBeGreaterThan(0)
+		expect(listener.backlog).toBe(0)
+	})
+
+	test('can be ended by close in the middle of an interruption, and the port is free again', async () => {
+		let heard = 0
+		const { listener, phone } = await burst((listener, { address, port }, bytes) => {
+			heard++
+			listener.send(address, port, bytes)
+			if (listener.yields > 0) listener.close()
+		})
+		expect(await holds(() => phone.texts.length > 0 && phone.texts.length === heard)).toBe(true)
+		expect(heard).toBeLessThan(BURST)
+		const next = await listen({ port: listener.port })
+		phone.socket.send('next', listener.port, '127.0.0.1')
+		expect(await holds(() => next.received.length === 1)).toBe(true)
+	})
+})
 
 describe('under a flood of strangers', () => {
 	test(
