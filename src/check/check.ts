@@ -1,0 +1,197 @@
+/**
+ * `push-gateway check`: is everything there that the gateway needs? Each finding is a sentence, and what is not right
+ * comes with a hint what to do. The world is reached through {@link Probes} alone.
+ */
+import type { Config } from '../config/options.ts'
+
+export interface Finding {
+	readonly grade: 'ok' | 'warning' | 'failed'
+	readonly sentence: string
+	/** What to do now; '' where nothing is to be done. */
+	readonly hint: string
+}
+
+/** undefined: it worked. Else the reason why not, without a full stop. */
+export type Fault = string | undefined
+
+export type FileReading =
+	| {
+			readonly ok: true
+			readonly text: string /** Other users of the machine may read it. */
+			readonly isShared: boolean
+	  }
+	| { readonly ok: false; readonly reason: string }
+
+export type PbxAnswer =
+	| { readonly ok: true /** `SIP/2.0 200 OK` */; readonly statusLine: string; readonly tookMs: number }
+	| { readonly ok: false; readonly reason: string }
+
+/** What the check asks of the world. None of these throws. */
+export interface Probes {
+	readonly now: () => number
+	readonly readFile: (path: string) => Promise<FileReading>
+	/** Is it the PKCS#8 PEM text of a P-256 private key, as ES256 needs? */
+	readonly isP256Key: (pem: string) => Promise<boolean>
+	/** Sends OPTIONS from the listener's address; any answer is one. */
+	readonly askPbx: (listen: string, host: string, port: number) => Promise<PbxAnswer>
+	readonly bindUdp: (address: string, port: number) => Promise<Fault>
+	readonly bindTcp: (address: string, port: number) => Promise<Fault>
+	readonly tryStore: TryStore
+	readonly connectTls: (host: string, port: number, ca: string | undefined) => Promise<Fault>
+	/** Every address of this machine. */
+	readonly localAddresses: () => readonly string[]
+	/** Addresses of a name, or of an address itself; empty if there are none. */
+	readonly lookUp: (host: string) => Promise<readonly string[]>
+}
+
+/** Opens the store as the gateway would, writes to it and closes it again; undefined if that worked. */
+export type TryStore = (path: string) => { readonly sentence: string; readonly hint: string } | undefined
+
+/** SIP's own (RFC 3261 §19.1.2). */
+const SIP_PORT = 5060
+const HTTPS_PORT = 443
+const APPLE_HOSTS = { production: 'api.push.apple.com', sandbox: 'api.sandbox.push.apple.com' } as const
+
+/** This program did not exist before: a clock that says so is wrong, and APNs would refuse every token it signs. */
+export const CLOCK_FLOOR_MS = Date.UTC(2026, 0, 1)
+
+/** @param warnings the sentences the command line gave rise to. */
+export async function runCheck(config: Config, warnings: readonly string[], probes: Probes): Promise<Finding[]> {
+	const findings = await Promise.all([
+		checkFlags(warnings),
+		checkClock(probes),
+		...config.listen.map((_, i) => checkListener(config, i, probes)),
+		checkPbx(config, probes),
+		checkKey(config, probes),
+		checkApns(config, probes),
+		checkStore(config, probes),
+		checkHttp(config, probes),
+	])
+	return findings.flat()
+}
+
+const GRADE_WIDTH = 'warning '.length
+
+/** The findings as they are printed, and a closing line. */
+export function sayFindings(findings: readonly Finding[]): string {
+	const lines = findings.map(({ grade, sentence, hint }) => {
+		const advice = hint === '' ? '' : `\n${' '.repeat(GRADE_WIDTH)}→ ${hint}`
+		return `${grade.padEnd(GRADE_WIDTH)}${sentence}${advice}`
+	})
+	const failures = findings.filter(({ grade }) => grade === 'failed').length
+	const verdict = failures === 0 ? 'The gateway can start.' : `${failures} to mend before the gateway can do its work.`
+	return `${lines.join('\n')}\n\n${verdict}\n`
+}
+
+/** 0 where nothing failed, else 1. */
+export function checkExitCode(findings: readonly Finding[]): 0 | 1 {
+	return findings.some(({ grade }) => grade === 'failed') ? 1 : 0
+}
+
+function ok(sentence: string): Finding {
+	return { grade: 'ok', sentence, hint: '' }
+}
+
+function warning(sentence: string, hint: string): Finding {
+	return { grade: 'warning', sentence, hint }
+}
+
+function failed(sentence: string, hint: string): Finding {
+	return { grade: 'failed', sentence, hint }
+}
+
+async function checkFlags(warnings: readonly string[]): Promise<Finding[]> {
+	if (warnings.length === 0) return [ok('The flags are right.')]
+	return warnings.map((sentence) => warning(sentence, 'See --help if that is not what you want.'))
+}
+
+async function checkClock({ now }: Probes): Promise<Finding[]> {
+	const said = new Date(now()).toISOString()
+	if (now() >= CLOCK_FLOOR_MS) return [ok(`The clock says ${said}.`)]
+	const hint = 'Set it, and let chrony or systemd-timesyncd keep it right: APNs refuses tokens of another time.'
+	return [failed(`The clock says ${said}, which cannot be.`, hint)]
+}
+
+async function checkListener(config: Config, i: number, probes: Probes): Promise<Finding[]> {
+	const { address, port } = config.listen[i]!
+	const advertised = config.advertise[i]
+	const where = `UDP ${endpoint(address, port)}`
+	const fault = await probes.bindUdp(address, port)
+	const hint = 'If the gateway or another SIP server runs already, stop it; else choose another --listen.'
+	const bound = fault === undefined ? ok(`${where} is free.`) : failed(`${where} cannot be opened: ${fault}.`, hint)
+	return [bound, await checkAdvertised(advertised?.host ?? address, advertised?.port ?? port, probes)]
+}
+
+async function checkAdvertised(host: string, port: number, probes: Probes): Promise<Finding> {
+	const where = `The advertised address ${endpoint(host, port)}`
+	const addresses = await probes.lookUp(host)
+	if (addresses.length === 0)
+		return failed(`${where} is not known to DNS.`, 'Mend the entry, or give --advertise an address.')
+	const local = probes.localAddresses()
+	if (addresses.some((address) => local.includes(address))) return ok(`${where} is one of this machine.`)
+	const hint = 'That is right behind a NAT: let it forward this UDP port, and let the PBX reach that address too.'
+	return warning(`${where} is none of this machine.`, hint)
+}
+
+async function checkPbx({ pbx, listen }: Config, probes: Probes): Promise<Finding[]> {
+	const port = pbx.port ?? SIP_PORT
+	const where = `The PBX at ${endpoint(pbx.host, port)}`
+	const answer = await probes.askPbx(listen[0]!.address, pbx.host, port)
+	if (answer.ok) return [ok(`${where} answers OPTIONS with "${answer.statusLine}" after ${answer.tookMs} ms.`)]
+	const hint = 'Check --pbx, that the PBX listens on UDP there, and the firewalls between the two.'
+	return [failed(`${where} does not answer: ${answer.reason}.`, hint)]
+}
+
+async function checkKey({ apnsKey, apnsKeyId }: Config, probes: Probes): Promise<Finding[]> {
+	if (apnsKey === undefined) return []
+	const file = await probes.readFile(apnsKey)
+	const mode = 'Check the path, and that the user of the gateway may read the file.'
+	if (!file.ok) return [failed(`The APNs key ${apnsKey} cannot be read: ${file.reason}.`, mode)]
+	const kind = (await probes.isP256Key(file.text))
+		? ok(`The APNs key ${apnsKey} is a P-256 key.`)
+		: failed(
+				`${apnsKey} is no P-256 private key in PKCS#8 PEM.`,
+				`Take the file as Apple gave it, AuthKey_${apnsKeyId}.p8.`,
+			)
+	return file.isShared
+		? [kind, warning(`Other users of this machine may read ${apnsKey}.`, `chmod 600 ${apnsKey}`)]
+		: [kind]
+}
+
+async function checkApns(config: Config, probes: Probes): Promise<Finding[]> {
+	if (config.apnsKey === undefined) return []
+	const ca = config.apnsCa === undefined ? undefined : await probes.readFile(config.apnsCa)
+	if (ca?.ok === false) {
+		return [failed(`The authority ${config.apnsCa} cannot be read: ${ca.reason}.`, 'Check the path of --apns-ca.')]
+	}
+	const { host, port } = apnsServer(config)
+	const where = `APNs at ${endpoint(host, port)}`
+	const fault = await probes.connectTls(host, port, ca?.text)
+	if (fault === undefined) return [ok(`${where} can be reached over TLS.`)]
+	const hint = `Let the gateway out to TCP ${port}; without APNs no sleeping phone is woken.`
+	return [warning(`${where} cannot be reached: ${fault}.`, hint)]
+}
+
+function apnsServer({ apnsUrl, apnsEnvironment }: Config): { host: string; port: number } {
+	if (apnsUrl === undefined) return { host: APPLE_HOSTS[apnsEnvironment], port: HTTPS_PORT }
+	const { hostname, port } = new URL(apnsUrl)
+	return { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? HTTPS_PORT : Number(port) }
+}
+
+async function checkStore({ db }: Config, probes: Probes): Promise<Finding[]> {
+	const fault = probes.tryStore(db)
+	return [fault === undefined ? ok(`The database ${db} can be written.`) : failed(fault.sentence, fault.hint)]
+}
+
+async function checkHttp({ http }: Config, probes: Probes): Promise<Finding[]> {
+	if (http === 'off') return [ok('The status page is off.')]
+	const where = `TCP ${endpoint(http.address, http.port)}`
+	const fault = await probes.bindTcp(http.address, http.port)
+	if (fault === undefined) return [ok(`${where} is free for the status page.`)]
+	const hint = 'If the gateway runs already, stop it; else choose another --http.'
+	return [failed(`${where} cannot be opened for the status page: ${fault}.`, hint)]
+}
+
+function endpoint(host: string, port: number): string {
+	return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}

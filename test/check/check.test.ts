@@ -1,0 +1,148 @@
+import { describe, expect, test } from 'bun:test'
+import {
+	CLOCK_FLOOR_MS,
+	checkExitCode,
+	type Finding,
+	type Probes,
+	runCheck,
+	sayFindings,
+} from '../../src/check/check.ts'
+import { parseCommandLine } from '../../src/config/parse.ts'
+
+const KEY = ['--apns-key=/k.p8', '--apns-key-id=ABC123DEFG', '--apns-team=TEAM123456', '--apns-topic=a.b.voip']
+const FLAGS = ['check', '--pbx=pbx.example', '--domain=pbx.example', '--listen=udp:192.0.2.1:5060', ...KEY]
+
+/** A world in which all is well. */
+const WELL: Probes = {
+	now: () => CLOCK_FLOOR_MS,
+	readFile: async () => ({ ok: true, text: 'PEM', isShared: false }),
+	isP256Key: async () => true,
+	askPbx: async () => ({ ok: true, statusLine: 'SIP/2.0 200 OK', tookMs: 12 }),
+	bindUdp: async () => undefined,
+	bindTcp: async () => undefined,
+	tryStore: () => undefined,
+	connectTls: async () => undefined,
+	localAddresses: () => ['192.0.2.1'],
+	lookUp: async (host) => [host],
+}
+
+async function check(world: Partial<Probes>, ...flags: string[]): Promise<Finding[]> {
+	const line = parseCommandLine([...FLAGS, ...flags], {}, () => undefined)
+	if (!line.ok || line.command !== 'check') throw new Error(JSON.stringify(line))
+	return runCheck(line.config, line.warnings, { ...WELL, ...world })
+}
+
+function notRight(findings: readonly Finding[]): string[] {
+	return findings.filter(({ grade }) => grade !== 'ok').map(({ grade, sentence }) => `${grade}: ${sentence}`)
+}
+
+/** What each fault of the world gives rise to; every other finding stays ok. */
+const FAULTS: readonly (readonly [string, Partial<Probes>, string])[] = [
+	['a clock of 1970', { now: () => 0 }, 'failed: The clock says 1970-01-01T00:00:00.000Z, which cannot be.'],
+	[
+		'a busy UDP port',
+		{ bindUdp: async () => 'the port is in use' },
+		'failed: UDP 192.0.2.1:5060 cannot be opened: the port is in use.',
+	],
+	[
+		'a busy HTTP port',
+		{ bindTcp: async () => 'the port is in use' },
+		'failed: TCP 127.0.0.1:8080 cannot be opened for the status page: the port is in use.',
+	],
+	[
+		'a silent PBX',
+		{ askPbx: async () => ({ ok: false, reason: 'no answer' }) },
+		'failed: The PBX at pbx.example:5060 does not answer: no answer.',
+	],
+	[
+		'a missing key',
+		{ readFile: async () => ({ ok: false, reason: 'there is no such file' }) },
+		'failed: The APNs key /k.p8 cannot be read: there is no such file.',
+	],
+	['a key of another kind', { isP256Key: async () => false }, 'failed: /k.p8 is no P-256 private key in PKCS#8 PEM.'],
+	[
+		'a key others may read',
+		{ readFile: async () => ({ ok: true, text: '', isShared: true }) },
+		'warning: Other users of this machine may read /k.p8.',
+	],
+	[
+		'APNs out of reach',
+		{ connectTls: async () => 'nobody listens there' },
+		'warning: APNs at api.push.apple.com:443 cannot be reached: nobody listens there.',
+	],
+	[
+		'a database of no use',
+		{ tryStore: () => ({ sentence: 'It is corrupt.', hint: 'Mend it.' }) },
+		'failed: It is corrupt.',
+	],
+	[
+		'an address of another machine',
+		{ localAddresses: () => [] },
+		'warning: The advertised address 192.0.2.1:5060 is none of this machine.',
+	],
+	[
+		'an advertised name without address',
+		{ lookUp: async () => [] },
+		'failed: The advertised address 192.0.2.1:5060 is not known to DNS.',
+	],
+]
+
+describe('check', () => {
+	test('where all is well every finding is ok and the exit code is 0', async () => {
+		const findings = await check({})
+		expect(notRight(findings)).toEqual([])
+		expect(findings).toHaveLength(9)
+		expect(checkExitCode(findings)).toBe(0)
+		expect(sayFindings(findings)).toEndWith('\nThe gateway can start.\n')
+	})
+
+	for (const [name, world, wanted] of FAULTS) {
+		test(`${name} is told, with a hint what to do`, async () => {
+			const findings = await check(world)
+			expect(notRight(findings)).toEqual([wanted])
+			expect(findings.find(({ grade }) => grade !== 'ok')?.hint).not.toBe('')
+			expect(checkExitCode(findings)).toBe(wanted.startsWith('failed') ? 1 : 0)
+		})
+	}
+
+	test('the hint stands below its sentence, and the closing line counts what failed', async () => {
+		const text = sayFindings(await check({ now: () => 0, bindUdp: async () => 'busy' }))
+		expect(text).toContain('failed  UDP 192.0.2.1:5060 cannot be opened: busy.\n        → If the gateway')
+		expect(text).toEndWith('\n2 to mend before the gateway can do its work.\n')
+	})
+
+	test('each listener is looked at, by the address that is advertised for it', async () => {
+		const second = ['--listen=udp:192.0.2.9:5070', '--advertise=gw.example', '--advertise=[2001:db8::1]:6000']
+		const asked: string[] = []
+		const findings = await check({ bindUdp: async (...where) => void asked.push(where.join()) }, ...second)
+		expect(asked).toEqual(['192.0.2.1,5060', '192.0.2.9,5070'])
+		expect(notRight(findings)).toEqual([
+			'warning: The advertised address gw.example:5060 is none of this machine.',
+			'warning: The advertised address [2001:db8::1]:6000 is none of this machine.',
+		])
+	})
+
+	test('the server of --apns-url is tried with the authority of --apns-ca', async () => {
+		const asked: unknown[] = []
+		const connectTls = async (...where: unknown[]) => void asked.push(where)
+		await check({ connectTls }, '--apns-url=https://[::1]:2197', '--apns-ca=/ca.pem')
+		await check({ connectTls }, '--apns-environment=sandbox')
+		expect(asked).toEqual([
+			['::1', 2197, 'PEM'],
+			['api.sandbox.push.apple.com', 443, undefined],
+		])
+	})
+
+	test('warnings of the command line are findings', async () => {
+		const findings = await check({}, '--apns-ca=/ca.pem')
+		expect(notRight(findings)[0]).toStartWith('warning: --apns-ca is given without --apns-url')
+	})
+
+	test('without a status page and without a key nothing is asked about them', async () => {
+		const line = parseCommandLine([...FLAGS.slice(0, 4), '--http=off'], {}, () => undefined)
+		if (!line.ok || line.command !== 'check') throw new Error(JSON.stringify(line))
+		const never = async () => 'asked'
+		const findings = await runCheck(line.config, [], { ...WELL, bindTcp: never, connectTls: never })
+		expect(notRight(findings)).toEqual([])
+	})
+})
