@@ -36,7 +36,7 @@ export function left(until: number | undefined, now: Clock): Html {
 	return time('left', until, now === undefined ? undefined : `${duration(until - now)} left`)
 }
 
-export const NOTHING = html`<span class="muted">–</span>`
+export const NOTHING = html`<span class="muted nothing">–</span>`
 
 function time(kind: 'ago' | 'left', at: number, relative: string | undefined): Html {
 	const iso = new Date(at).toISOString()
@@ -47,6 +47,11 @@ function time(kind: 'ago' | 'left', at: number, relative: string | undefined): H
 /** `sip:1001@pbx.example` → `1001@pbx.example`. */
 export function shortAgent(agent: string): string {
 	return agent.replace(/^sips?:/, '')
+}
+
+/** `urn:uuid:f81d4fae-…` → `f81d4fae-…`: the part that tells devices apart, first. */
+export function shortLabel(label: string): string {
+	return label.replace(/^urn:uuid:/i, '')
 }
 
 /** `192.0.2.1:5060`, `[2001:db8::1]:5060`. */

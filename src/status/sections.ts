@@ -3,7 +3,7 @@ import { html } from 'hono/html'
 import type { PushOutcomeRecord } from '../core/model.ts'
 import type { AgentView, BanView, CallView, DeviceView, Snapshot } from '../core/snapshot.ts'
 import { COUNTER_NAMES, COUNTER_WORDS } from './counters.ts'
-import { ago, type Clock, elapsed, type Html, hostPort, left, NOTHING, shortAgent } from './format.ts'
+import { ago, type Clock, elapsed, type Html, hostPort, left, NOTHING, shortAgent, shortLabel } from './format.ts'
 import { selectAgents } from './select.ts'
 import type { Readiness } from './view.ts'
 
@@ -61,7 +61,7 @@ function callTable(calls: readonly CallView[], clock: Clock): Html {
 	if (calls.length === 0) return html`<p class="muted">No calls.</p>`
 	const shown = [...calls].sort(heldFirst).slice(0, CALLS_SHOWN_MAX)
 	return html`<table><caption>${shownOf(shown.length, calls.length, 'call')}</caption>
-<thead><tr><th scope="col">Agent</th><th scope="col">State</th><th scope="col">Other party</th><th scope="col">Since</th><th scope="col">Hold</th></tr></thead>
+<thead><tr><th scope="col">Agent</th><th scope="col">State</th><th scope="col">Other party</th><th scope="col">Began</th><th scope="col">Hold</th></tr></thead>
 <tbody>${shown.map((call) => callRow(call, clock))}</tbody></table>`
 }
 
@@ -84,7 +84,7 @@ function callRow(call: CallView, clock: Clock): Html {
 	return html`<tr><th scope="row" title="${call.agent}">${shortAgent(call.agent)}</th>
 <td data-label="State"><span class="${colour}">${sign} ${call.state}</span></td>
 <td data-label="Other party"><span class="muted">${direction}</span> ${call.caller}</td>
-<td data-label="Since">${ago(call.since, clock)}</td>
+<td data-label="Began">${ago(call.since, clock)}</td>
 <td data-label="Hold">${left(call.holdUntil, clock)}</td></tr>`
 }
 
@@ -110,7 +110,7 @@ function deviceCells(device: DeviceView, clock: Clock): Html {
 		reach === 'foreground'
 			? html`<span class="good">● foreground</span>`
 			: html`<span class="muted">○ background</span>`
-	return html`<td data-label="Device"><span class="clip" title="${label}">${label}</span><small class="clip" title="${userAgent}">${userAgent}</small></td>
+	return html`<td data-label="Device"><span class="clip" title="${label}">${shortLabel(label)}</span><small class="clip" title="${userAgent}">${userAgent}</small></td>
 <td data-label="State">${reachWord}<small>registered ${ago(registeredAt, clock)}</small></td>
 <td data-label="Last pong">${ago(lastPongAt, clock)}</td>
 <td data-label="Address">${hostPort(device.address, device.port)}</td>

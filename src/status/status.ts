@@ -69,6 +69,8 @@ function serve({ address, port }: StatusOptions, fetch: (request: Request) => Re
 	return Bun.serve({
 		hostname: address,
 		port,
+		// Left out, it shares the port with another process in silence (Bun 1.4.5).
+		reusePort: false,
 		fetch,
 		development: false,
 		maxRequestBodySize: BODY_BYTES_MAX,

@@ -130,7 +130,10 @@ export function options(change: Partial<StatusOptions> = {}): StatusOptions {
 }
 
 /** Runs a status server round `use`, and stops it whatever happens. */
-export async function withStatus(change: Partial<StatusOptions>, use: (status: Status) => Promise<void>): Promise<void> {
+export async function withStatus(
+	change: Partial<StatusOptions>,
+	use: (status: Status) => Promise<void>,
+): Promise<void> {
 	const start = startStatus(options(change))
 	if (!start.ok) throw new Error(start.fault.sentence)
 	try {
