@@ -139,12 +139,17 @@ class TokenCheck {
 		if (this.#key === undefined) return
 		if (authorization !== this.#current?.authorization) {
 			const issuedAt = await this.#verify(authorization.slice('bearer '.length), this.#key, now)
-			if (this.#current !== undefined && issuedAt - this.#current.issuedAt < TOKEN_UPDATE_FLOOR_MS) {
-				throw new Refused(429, 'TooManyProviderTokenUpdates')
-			}
-			this.#current = { authorization, issuedAt }
+			this.#adopt(authorization, issuedAt)
+		} else if (now - this.#current.issuedAt > TOKEN_MAX_AGE_MS) throw new Refused(403, 'ExpiredProviderToken')
+	}
+
+	/** Another request with the same token may have been verified meanwhile: that is no update. */
+	#adopt(authorization: string, issuedAt: number): void {
+		if (authorization === this.#current?.authorization) return
+		if (this.#current !== undefined && issuedAt - this.#current.issuedAt < TOKEN_UPDATE_FLOOR_MS) {
+			throw new Refused(429, 'TooManyProviderTokenUpdates')
 		}
-		if (now - this.#current.issuedAt > TOKEN_MAX_AGE_MS) throw new Refused(403, 'ExpiredProviderToken')
+		this.#current = { authorization, issuedAt }
 	}
 
 	async #verify(jwt: string, key: CryptoKey, now: number): Promise<number> {

@@ -64,7 +64,7 @@ test.each([constants.NGHTTP2_REFUSED_STREAM, constants.NGHTTP2_CANCEL, constants
 	},
 )
 
-test('GOAWAY with pushes under way: those APNs took are accepted, the others go out again, none twice', async () => {
+test('GOAWAY with pushes under way: they finish on the old session, later ones go out on a new one, none twice', async () => {
 	const { apns, send, events } = await pair({
 		behaviour: ({ payload }) => {
 			const { nth } = payload as { nth: number }
@@ -73,8 +73,11 @@ test('GOAWAY with pushes under way: those APNs took are accepted, the others go 
 	})
 	const results = await Promise.all(Array.from({ length: 30 }, (_, nth) => send({ payload: JSON.stringify({ nth }) })))
 	expect(results.map((result) => result.outcome.kind)).toEqual(results.map(() => 'accepted'))
+	expect(new Set(ids(apns)).size).toBe(30)
+	expect(apns.pushes.length).toBe(30)
 	await send({ payload: '{"nth":99}' })
-	expect(apns.pushes.at(-1)!.session).toBe(2)
+	expect(sessions(apns)).toEqual([...Array.from({ length: 30 }, () => 1), 2])
+	expect(apns.refusals).toEqual([])
 	expect(events.map((event) => event.fields)).toContainEqual({
 		host: apns.url,
 		state: 'lost',
