@@ -1,5 +1,5 @@
-/** Header field names the gateway looks at, and how to recognise them in one look at the octets. */
-import { LOWER } from './grammar.ts'
+/** Header field names the gateway looks at, and how to recognise them in one look. */
+import { isNamed } from './grammar.ts'
 
 export const Header = {
 	Other: 0,
@@ -101,46 +101,27 @@ const COMPACT: ReadonlyArray<readonly [letter: string, id: HeaderId]> = [
 	['x', Header.SessionExpires],
 ]
 
-/** Slots of the table: a power of two, sparse for some fifty names. */
-const SLOTS = 1024
-/** Spelling number by slot, 0 free; collisions go to the next slot. */
-const slots = new Uint8Array(SLOTS)
-const spellings: { readonly octets: Uint8Array; readonly id: HeaderId }[] = [
-	{ octets: new Uint8Array(0), id: Header.Other },
-]
+/** Spellings by length and first letter: two at most share a cell, so a look is one comparison of letters. */
+const cells: { readonly lower: string; readonly id: HeaderId }[][] = Array.from({ length: 1024 }, () => [])
 
-for (const id of Object.values(Header)) if (id !== Header.Other) learn(NAMES[id]!, id)
+for (const id of Object.values(Header)) if (id !== Header.Other) learn(NAMES[id]!.toLowerCase(), id)
 for (const [letter, id] of COMPACT) learn(letter, id)
 
-function learn(name: string, id: HeaderId): void {
-	const octets = Uint8Array.from(name, (c) => LOWER[c.charCodeAt(0)]!)
-	let slot = nameHash(octets, 0, octets.length) & (SLOTS - 1)
-	while (slots[slot] !== 0) slot = (slot + 1) & (SLOTS - 1)
-	slots[slot] = spellings.push({ octets, id }) - 1
+function learn(lower: string, id: HeaderId): void {
+	cells[cell(lower, 0, lower.length)]!.push({ lower, id })
 }
 
-/** Hash of a name, ASCII case aside. {@link headerId} takes the same from a caller that walks the octets anyway. */
-function nameHash(bytes: Uint8Array, from: number, to: number): number {
-	let hash = 0
-	for (let i = from; i < to; i++) hash = (Math.imul(hash, 31) + LOWER[bytes[i]!]!) | 0
-	return hash
+function cell(text: string, from: number, to: number): number {
+	return (((to - from) & 31) << 5) | (text.charCodeAt(from) & 31)
 }
 
-/** The id of the name in `bytes[from, to)`, long or compact, in any case; `Header.Other` for one not listed. */
-export function headerId(bytes: Uint8Array, from: number, to: number): HeaderId {
-	let slot = nameHash(bytes, from, to) & (SLOTS - 1)
-	for (let known = slots[slot]!; known !== 0; known = slots[slot]!) {
-		const { octets, id } = spellings[known]!
-		if (spells(octets, bytes, from, to)) return id
-		slot = (slot + 1) & (SLOTS - 1)
+/** The id of the name `text[from, to)`, long or compact, in any case; `Header.Other` for one not listed. */
+export function headerId(text: string, from: number, to: number): HeaderId {
+	const candidates = cells[cell(text, from, to)]!
+	for (let i = 0; i < candidates.length; i++) {
+		if (isNamed(text, from, to, candidates[i]!.lower)) return candidates[i]!.id
 	}
 	return Header.Other
-}
-
-function spells(octets: Uint8Array, bytes: Uint8Array, from: number, to: number): boolean {
-	if (octets.length !== to - from) return false
-	for (let i = 0; i < octets.length; i++) if (LOWER[bytes[from + i]!] !== octets[i]) return false
-	return true
 }
 
 /** The canonical long name: `Call-ID`. '' for `Header.Other`. */

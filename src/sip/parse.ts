@@ -3,8 +3,9 @@ import { type FaultCode, fault } from './faults.ts'
 import { decimal, skipClass, TOKEN } from './grammar.ts'
 import { decodeLatin1 } from './latin1.ts'
 import { SipMessage } from './message.ts'
+import { methodIn } from './methods.ts'
 import { type Head, scanHead } from './rows.ts'
-import { internMethod, Reading } from './validate.ts'
+import { Reading } from './validate.ts'
 
 export type { Fault, FaultCode } from './faults.ts'
 
@@ -43,7 +44,7 @@ export function parse(bytes: Uint8Array): SipMessage {
 	const from = afterBlankLines(bytes)
 	const octets = from === 0 ? bytes : bytes.subarray(from)
 	const text = decodeLatin1(octets)
-	const head = scanHead(octets)
+	const head = scanHead(text)
 	const line = startLine(text.slice(0, head.lineEnd))
 	const reading = new Reading(text, head, line.method)
 	if (line.method !== '') reading.judgeRequest(line.method, line.uri)
@@ -91,7 +92,7 @@ function requestLine(line: string): StartLine {
 	if (!good || skipClass(line, 0, TOKEN) !== methodEnd) return misreadRequest(line)
 	const version = line.slice(uriEnd + 1)
 	const code = version === 'SIP/2.0' || version.slice(4) === '2.0' ? undefined : 'version'
-	return { method: internMethod(line.slice(0, methodEnd)), uri, status: 0, reason: '', code }
+	return { method: methodIn(line, 0, methodEnd), uri, status: 0, reason: '', code }
 }
 
 /** A line that means to be a request line gets its method back, for the 400; anything else is not SIP. */
@@ -101,7 +102,7 @@ function misreadRequest(line: string): StartLine {
 	const method = words[0]!
 	const meant = words.length > 2 && method !== '' && skipClass(method, 0, TOKEN) === method.length
 	if (!meant || !isSipVersion(version!, 0)) return { method: '', uri: '', status: 0, reason: '', code: 'not-sip' }
-	return { method: internMethod(method), uri: '', status: 0, reason: '', code: 'request-line' }
+	return { method: method, uri: '', status: 0, reason: '', code: 'request-line' }
 }
 
 /** `SIP-Version SP 3DIGIT SP Reason-Phrase`; the last SP may be missing where the phrase is empty. */

@@ -1,7 +1,7 @@
 /** SIP and SIPS URIs (RFC 3261 §19.1). Text stays as it came: nothing is unescaped but by the functions that say so. */
 import { ALPHA, CLASS, DIGIT, decimal, UNRESERVED, URI } from './grammar.ts'
 import { ipv6Groups } from './ipv6.ts'
-import { MAX_PORT, skipHost } from './via.ts'
+import { lowerHost, MAX_PORT, skipHost } from './via.ts'
 
 export interface SipUri {
 	/** `sip` or `sips`. */
@@ -46,7 +46,7 @@ export function parseUri(text: string): SipUri | undefined {
 		scheme,
 		user: at < 0 ? undefined : text.slice(start, colon < 0 ? at : colon),
 		password: colon < 0 ? undefined : text.slice(colon + 1, at),
-		host: text.slice(hostAt + bracketed, hostEnd - bracketed).toLowerCase(),
+		host: lowerHost(text.slice(hostAt + bracketed, hostEnd - bracketed)),
 		port,
 		params: text.slice(portEnd, paramsEnd),
 		headers: text.slice(paramsEnd),
@@ -135,6 +135,7 @@ export function withoutParams(uri: string, drop: (lowerName: string) => boolean)
 }
 
 /** `%HH` turned into its octet, once and never again (§19.1.2). A `%` without two hex digits stays. */
+// biome-ignore lint/suspicious/noShadowRestrictedNames: the RFC's own word, and the deprecated global is of no use here.
 export function unescape(text: string): string {
 	if (!text.includes('%')) return text
 	return text.replace(/%([0-9a-fA-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
@@ -146,9 +147,9 @@ export function unescape(text: string): string {
  */
 export function canonicalUser(user: string): string {
 	if (!user.includes('%')) return user
-	return user.replace(/%([0-9a-fA-F]{2})/g, (escape, hex: string) => {
+	return user.replace(/%([0-9a-fA-F]{2})/g, (whole, hex: string) => {
 		const code = Number.parseInt(hex, 16)
-		return (CLASS[code]! & UNRESERVED) !== 0 ? String.fromCharCode(code) : escape.toUpperCase()
+		return (CLASS[code]! & UNRESERVED) !== 0 ? String.fromCharCode(code) : whole.toUpperCase()
 	})
 }
 

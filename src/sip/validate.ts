@@ -4,6 +4,7 @@ import type { FaultCode } from './faults.ts'
 import { DIGIT, decimal, skipBlank, skipClass, TOKEN, URI } from './grammar.ts'
 import { Header } from './headers.ts'
 import { rowValue } from './message.ts'
+import { isKnownMethod, methodIn } from './methods.ts'
 import { FOLDED, type Head, ROW } from './rows.ts'
 import { parseUri, type SipUri, uriScheme } from './uri.ts'
 import { EMPTY_VIA, scanVia, type Via, viaRecord } from './via.ts'
@@ -14,31 +15,6 @@ export const MAX_CSEQ = 4_294_967_295
 export const MAX_MAX_FORWARDS = 255
 /** More than any datagram holds; a greater Content-Length is malformed all the same. */
 const MAX_CONTENT_LENGTH = 0x7fff_ffff
-
-/** The methods this program has a word for: one string object each, so that comparing them is comparing pointers. */
-const METHODS = new Map(
-	[
-		'INVITE',
-		'ACK',
-		'BYE',
-		'CANCEL',
-		'REGISTER',
-		'OPTIONS',
-		'PRACK',
-		'UPDATE',
-		'INFO',
-		'REFER',
-		'NOTIFY',
-		'SUBSCRIBE',
-		'MESSAGE',
-		'PUBLISH',
-	].map((method) => [method, method]),
-)
-
-/** The one string object of a known method, the text itself for another. */
-export function internMethod(text: string): string {
-	return METHODS.get(text) ?? text
-}
 
 /** What the rows say, gathered row by row; `code` is the first thing wrong with them. */
 export class Reading {
@@ -155,7 +131,7 @@ export class Reading {
 		const good = cseq >= 0 && methodAt > digitsEnd && methodEnd > methodAt && methodEnd === value.length
 		if (!good) return 'cseq-malformed'
 		this.cseq = cseq
-		this.cseqMethod = internMethod(value.slice(methodAt))
+		this.cseqMethod = methodIn(value, methodAt, methodEnd)
 		return undefined
 	}
 
@@ -179,7 +155,7 @@ export class Reading {
 		this.requestUri = parseUri(uri)
 		if (this.requestUri === undefined) this.fail(unreadUri(uri))
 		else if (this.requestUri.headers !== '') this.fail('request-uri-headers')
-		if (this.cseqMethod !== method) this.fail(METHODS.has(method) ? 'cseq-method' : 'unknown-method')
+		if (this.cseqMethod !== method) this.fail(isKnownMethod(method) ? 'cseq-method' : 'unknown-method')
 	}
 }
 

@@ -135,8 +135,8 @@ function keepViaParam(text: string, next: number): boolean {
 /** The value {@link scanVia} last walked, as a record. */
 export function viaRecord(text: string): Via {
 	return {
-		transport: upperTransport(text.slice(found.transportAt, found.transportEnd)),
-		host: text.slice(found.hostAt, found.hostEnd).toLowerCase(),
+		transport: transportIn(text, found.transportAt, found.transportEnd),
+		host: lowerHost(text.slice(found.hostAt, found.hostEnd)),
 		port: found.port,
 		branch: found.branchAt < 0 ? '' : text.slice(found.branchAt, found.branchEnd),
 		received: found.receivedAt < 0 ? '' : unbracketed(text.slice(found.receivedAt, found.receivedEnd)),
@@ -144,8 +144,17 @@ export function viaRecord(text: string): Via {
 	}
 }
 
-function upperTransport(transport: string): string {
-	return transport === 'UDP' ? 'UDP' : transport.toUpperCase()
+function transportIn(text: string, from: number, to: number): string {
+	return to - from === 3 && text.startsWith('UDP', from) ? 'UDP' : text.slice(from, to).toUpperCase()
+}
+
+/** The host in lower case; most are addresses, and need no copy. */
+export function lowerHost(host: string): string {
+	for (let i = 0; i < host.length; i++) {
+		const code = host.charCodeAt(i)
+		if (code >= 0x41 && code <= 0x5a) return host.toLowerCase()
+	}
+	return host
 }
 
 /** RFC 5118 §4.5: `received` comes with and without brackets. */
