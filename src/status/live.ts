@@ -29,12 +29,14 @@ interface Client {
 
 export class Live {
 	readonly #frame: Frame
+	readonly #report: (sentence: string) => void
 	readonly #clients = new Set<Client>()
 	readonly #encoder = new TextEncoder()
 	#timer: ReturnType<typeof setTimeout> | undefined
 
-	constructor(frame: Frame) {
+	constructor(frame: Frame, report: (sentence: string) => void) {
 		this.#frame = frame
+		this.#report = report
 	}
 
 	get size(): number {
@@ -59,11 +61,10 @@ export class Live {
 
 	#join(query: string, controller: Client['controller']): Client {
 		const now = performance.now()
-		const client: Client = { query, controller, sent: {}, tookAt: now, wroteAt: now }
-		this.#clients.add(client)
 		const sections = this.#frame()(query)
+		const client: Client = { query, controller, sent: sections, tookAt: now, wroteAt: now }
+		this.#clients.add(client)
 		controller.enqueue(this.#encoder.encode(`retry: ${RETRY_MS}\n${event(sections)}`))
-		client.sent = sections
 		this.#timer ??= setTimeout(this.#tick, FRAME_INTERVAL_MS)
 		return client
 	}
@@ -82,8 +83,14 @@ export class Live {
 
 	readonly #tick = (): void => {
 		const begin = performance.now()
-		const render = memoize(this.#frame())
-		for (const client of this.#clients) this.#update(client, render, begin)
+		try {
+			const render = memoize(this.#frame())
+			for (const client of this.#clients) this.#update(client, render, begin)
+		} catch (error) {
+			// A fault of ours must not end calls: the pages are cut off, and reconnect by themselves.
+			this.#report(`The live status failed: ${error instanceof Error ? error.message : error}`)
+			this.stop()
+		}
 		const tookMs = performance.now() - begin
 		if (this.#clients.size === 0) return
 		this.#timer = setTimeout(this.#tick, Math.max(FRAME_INTERVAL_MS, tookMs / FRAME_LOAD_MAX))

@@ -1,5 +1,5 @@
 /** Which agents the page shows: those an operator looks for, or those in calls first. */
-import type { AgentView, Snapshot } from '../core/snapshot.ts'
+import type { AgentView, DeviceView, Snapshot } from '../core/snapshot.ts'
 import { hostPort } from './format.ts'
 
 /** More rows than this nobody reads on a page; /api/status has them all, and `?q=` finds one. */
@@ -37,13 +37,17 @@ function rankOf(view: AgentView, busy: ReadonlySet<string>): 0 | 1 | 2 {
 	return view.devices.some((device) => device.reach === 'foreground') ? 1 : 2
 }
 
-function matches(view: AgentView, query: string): boolean {
-	if (view.agent.toLowerCase().includes(query)) return true
-	return view.devices.some((device) =>
-		[device.label, device.userAgent, hostPort(device.address, device.port), device.reach].some((text) =>
-			text.toLowerCase().includes(query),
-		),
-	)
+function matches({ agent, devices }: AgentView, query: string): boolean {
+	return contains(agent, query) || devices.some((device) => deviceMatches(device, query))
+}
+
+function deviceMatches({ label, userAgent, address, port, reach }: DeviceView, query: string): boolean {
+	if (contains(label, query) || contains(userAgent, query) || reach === query) return true
+	return hostPort(address, port).includes(query)
+}
+
+function contains(text: string, query: string): boolean {
+	return text.toLowerCase().includes(query)
 }
 
 function byName(a: AgentView, b: AgentView): number {

@@ -52,7 +52,7 @@ export function startStatus(options: StatusOptions): StatusStart {
 		const snapshot = options.snapshot()
 		const readiness = options.ready()
 		return (query) => renderSections(snapshot, readiness, query, undefined)
-	})
+	}, options.report)
 	const app = createRoutes({ sources: options, access: createAccess(token), live, metrics })
 	try {
 		const server = serve(options, (request) => app.fetch(request))
