@@ -244,17 +244,23 @@ class NativeUdpListener implements UdpListener {
 	async #connect(key: string, peer: PbxAddress): Promise<void> {
 		const sameFamily = peer.address.includes(':') === this.#options.address.includes(':')
 		if (this.#closed || !hasLibc || !sameFamily) return
-		setPortSharing(this.#socket.fd, true)
+		this.#sharePort(true)
 		try {
 			const socket = await this.#openSocket(this.port, peer)
-			setPortSharing(socket.fd, false)
 			if (this.#closed) socket.close()
 			else this.#peers.set(key, socket)
 		} catch (error) {
 			const why = (error as Error).message
 			this.#report(`${this.#name()} has no receive buffer apart for ${peer.address} port ${peer.port}: ${why}`)
 		}
-		if (!this.#closed) setPortSharing(this.#socket.fd, false)
+		this.#sharePort(false)
+	}
+
+	/** All that are bound to it must agree. */
+	#sharePort(shared: boolean): void {
+		if (this.#closed) return
+		setPortSharing(this.#socket.fd, shared)
+		for (const peer of this.#peers.values()) setPortSharing(peer.fd, shared)
 	}
 
 	#disconnect(key: string): void {
