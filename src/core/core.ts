@@ -1,0 +1,210 @@
+/**
+ * The core: one input in, effects out. It decides everything this product decides, and touches nothing.
+ *
+ * `handle` may emit effects into {@link Core.effects}; the loop performs and clears them, and calls again with
+ * `fires` when {@link Core.nextDeadline} has come.
+ */
+import { Deadlines } from '../lib/deadlines.ts'
+import { response } from '../sip/build.ts'
+import type { SipMessage } from '../sip/message.ts'
+import { isKeepAlive, parse } from '../sip/parse.ts'
+import { answerDestination, type Destination, type Due, Transactions } from '../transaction/transactions.ts'
+import { type Capabilities, Context, zeroCounters } from './context.ts'
+import type { Effect } from './effects.ts'
+import { Filter, registeredName } from './filter/filter.ts'
+import type { Input, PbxAddress } from './inputs.ts'
+import type { Flow, Restored } from './model.ts'
+import { OwnAddresses } from './proxy/route.ts'
+import { Router } from './proxy/router.ts'
+import { Pings } from './reach/pings.ts'
+import { type BoundFlow, type Device, Devices } from './registrar/devices.ts'
+import { RegisterRelay } from './registrar/relay.ts'
+import type { Settings } from './settings.ts'
+import type { Snapshot } from './snapshot.ts'
+import { snapshotOf } from './snapshot-of.ts'
+import { Calls } from './wake/calls.ts'
+
+export class Core {
+	readonly context: Context
+	readonly devices: Devices
+	readonly filter: Filter
+	readonly calls: Calls
+	readonly transactions: Transactions
+	readonly #deadlines = new Deadlines<Due>()
+	readonly #pings: Pings
+	readonly #relay: RegisterRelay
+	readonly #router: Router
+	/** When the PBX was last heard, and whether it owes us answers. */
+	pbxHeardAt: number | undefined = undefined
+	pbxSilent = false
+
+	constructor(settings: Settings, capabilities: Capabilities, restored: Restored, now: number) {
+		this.context = new Context(settings, this.#deadlines, capabilities, zeroCounters())
+		this.transactions = new Transactions(this.#deadlines, this.context, this.context.counters)
+		this.devices = new Devices(this.context, restored.nextDeviceId)
+		this.#pings = new Pings(this.context, this.devices)
+		this.filter = new Filter(this.context, this.devices)
+		const own = new OwnAddresses(this.context)
+		this.calls = new Calls(this.context, this.transactions, this.devices, this.#pings, own, restored.pushOutcomes)
+		this.#router = new Router(this.context, this.transactions, this.devices, this.filter, this.calls, own)
+		this.#relay = new RegisterRelay(this.context, this.transactions, this.devices, {
+			registerAnswered: (flow, status, hadCredentials, stale, at) => this.filter.registerAnswered(flow, status, hadCredentials, stale, at),
+			deviceSeen: (device, at) => this.#pings.noteAwake(device, at),
+			deviceRegistered: (device, at) => this.calls.deviceRegistered(device, at),
+			pbxTimedOut: (at) => this.#pbxTimedOut(at),
+		})
+		this.devices.watch({
+			deviceBound: (device, at) => this.#pings.deviceBound(device, at),
+			deviceGone: (device, at) => this.#deviceGone(device, at),
+		})
+		for (const record of restored.devices) this.devices.bind(record, now)
+		for (const record of restored.heldCalls) this.calls.takeUp(record, now)
+	}
+
+	/** What the last input led to, in order; whoever performs it empties the array. */
+	get effects(): Effect[] {
+		return this.context.effects
+	}
+
+	/** ms; Infinity when there is nothing to wait for. */
+	nextDeadline(): number {
+		return Math.min(this.#deadlines.next(), this.transactions.nextLinger())
+	}
+
+	handle(input: Input, now: number): void {
+		switch (input.type) {
+			case 'datagram':
+				return this.#datagram(input.flow, input.bytes, now)
+			case 'fires':
+				return this.#fires(now)
+			case 'push-result':
+				return this.calls.pushed(input, now)
+			case 'committed':
+				return this.context.committed(input.tickets, now)
+			case 'commit-failed':
+				return this.context.commitFailed(input.tickets, input.reason, now)
+			case 'pbx-resolved':
+				return this.filter.setPbx(input.addresses)
+			case 'drain':
+				this.context.draining = true
+				this.context.event('drain-started', { calls: this.calls.unfinished })
+				return this.calls.drain(now)
+		}
+	}
+
+	snapshot(now: number): Snapshot {
+		return snapshotOf(this, now)
+	}
+
+	#fires(now: number): void {
+		for (let due = this.#deadlines.take(now); due !== undefined; due = this.#deadlines.take(now)) due.what.owner.due(due.what.event, now)
+		this.transactions.sweep(now)
+	}
+
+	// — what came in, and from whom —
+
+	#datagram(flow: Flow, bytes: Uint8Array, now: number): void {
+		this.context.counters.datagrams++
+		if (this.filter.isPbx(flow)) return this.#fromPbx(flow, bytes, now)
+		const bound = this.devices.flow(flow.key)
+		if (bound !== undefined) return this.#fromAgent(bound, bytes, now)
+		this.#fromStranger(flow, bytes, now)
+	}
+
+	#fromPbx(flow: Flow, bytes: Uint8Array, now: number): void {
+		this.pbxHeardAt = now
+		if (this.pbxSilent) {
+			this.pbxSilent = false
+			this.context.event('pbx-back', { address: flow.address })
+		}
+		const message = this.#parsed(flow, bytes, false)
+		if (message === undefined) return
+		if (message.status > 0) return this.#response(message, now)
+		this.#router.fromPbx(message, flow, now)
+	}
+
+	#fromAgent(bound: BoundFlow, bytes: Uint8Array, now: number): void {
+		const { flow } = bound
+		const message = this.#parsed(flow, bytes, true)
+		if (message === undefined) return
+		if (message.status > 0) {
+			if (this.#pings.isPong(message)) return this.#pings.pong(message, flow.key, now)
+			return this.#response(message, now)
+		}
+		if (message.method === 'REGISTER') return this.#register(message, bound, now)
+		this.#router.fromAgent(message, bound, now)
+	}
+
+	#fromStranger(flow: Flow, bytes: Uint8Array, now: number): void {
+		if (!this.filter.worthParsing(flow, bytes)) return
+		if (isKeepAlive(bytes)) return
+		const message = parse(bytes)
+		if (message.status > 0 || message.method === '' || message.fault !== undefined) {
+			this.context.counters.strangersDropped++
+			return
+		}
+		this.#strangerRequest(message, flow, now)
+	}
+
+	#strangerRequest(message: SipMessage, flow: Flow, now: number): void {
+		const known = message.method === 'REGISTER' ? this.transactions.findServer(message) : undefined
+		if (known !== undefined) return this.transactions.absorb(known, message, now)
+		const verdict = this.filter.judge(message, flow, now)
+		if (verdict.admit) this.#relayRegister(message, flow, verdict.name.aor, verdict.name.user, now)
+		else if (verdict.reject) this.context.send(flow, response(message, flow, 403, { toTag: this.context.id() }))
+	}
+
+	/** On a bound flow: in an own name at any rate, in any other as a stranger. */
+	#register(message: SipMessage, bound: BoundFlow, now: number): void {
+		const known = this.transactions.findServer(message)
+		if (known !== undefined) return this.transactions.absorb(known, message, now)
+		const name = registeredName(message, this.context.settings.domain)
+		if (name !== undefined && bound.devices.has(name.aor)) return this.#relayRegister(message, bound.flow, name.aor, name.user, now)
+		this.#strangerRequest(message, bound.flow, now)
+	}
+
+	#relayRegister(message: SipMessage, flow: Flow, aor: string, user: string, now: number): void {
+		const pbx = this.pbxDestination(flow.listener)
+		if (pbx === undefined) return
+		if (!this.#router.refuse(message, flow, now)) this.#relay.relay(message, flow, aor, user, pbx, now)
+	}
+
+	/** The syntax is judged here, once: a fault is answered, a keep-alive swallowed. */
+	#parsed(flow: Flow, bytes: Uint8Array, symmetric: boolean): SipMessage | undefined {
+		if (isKeepAlive(bytes)) return undefined
+		const message = parse(bytes)
+		if (message.fault === undefined) return message
+		this.context.counters.malformed++
+		const { status, sentence, code } = message.fault
+		this.context.event('message-rejected', { address: flow.address, code, status, sentence })
+		if (status === 0 || message.method === 'ACK') return undefined
+		const bytesOut = response(message, flow, status, { toTag: this.context.id(), reason: sentence })
+		this.context.send(answerDestination(message, flow, symmetric), bytesOut)
+		return undefined
+	}
+
+	/** RFC 6026 §7.3: a response without a transaction goes nowhere. */
+	#response(message: SipMessage, now: number): void {
+		const client = this.transactions.findClient(message)
+		if (client !== undefined) this.transactions.receive(client, message, now)
+	}
+
+	#deviceGone(device: Device, now: number): void {
+		this.#pings.deviceGone(device)
+		this.calls.deviceGone(device, now)
+	}
+
+	#pbxTimedOut(now: number): void {
+		if (this.pbxSilent || (this.pbxHeardAt !== undefined && now - this.pbxHeardAt < PBX_SILENCE_MS)) return
+		this.pbxSilent = true
+		this.context.event('pbx-silent', { address: this.filter.pbx?.address, seconds: PBX_SILENCE_MS / 1000 })
+	}
+
+	pbxDestination(listener: number): Destination | undefined {
+		const pbx: PbxAddress | undefined = this.filter.pbx
+		return pbx === undefined ? undefined : { listener, address: pbx.address, port: pbx.port }
+	}
+}
+
+/** No word from the PBX for as long as a REGISTER is retransmitted (timer F). */
+const PBX_SILENCE_MS = 32_000

@@ -1,0 +1,141 @@
+/** Who may say what (invariant 2): the PBX everything, a bound flow what is its agents' own, a stranger one REGISTER. */
+import { parseNameAddr } from '../../sip/address.ts'
+import { Header } from '../../sip/headers.ts'
+import type { SipMessage } from '../../sip/message.ts'
+import { canonicalUser, parseUri } from '../../sip/uri.ts'
+import type { Context } from '../context.ts'
+import type { PbxAddress } from '../inputs.ts'
+import type { Flow } from '../model.ts'
+import { askedOf } from '../registrar/contact.ts'
+import type { BoundFlow, Devices } from '../registrar/devices.ts'
+import { isScanner } from './scanner.ts'
+import { Sources, sourceOf, TrustedNetworks } from './sources.ts'
+
+/** Longest user part of an agent: it becomes a key, and part of a Contact. */
+export const MAX_USER_LENGTH = 128
+
+/** An agent as a REGISTER or a From names it. */
+export interface Name {
+	readonly aor: string
+	readonly user: string
+}
+
+export type StrangerVerdict = { readonly admit: true; readonly name: Name } | { readonly admit: false; readonly reject: boolean }
+
+const DROP: StrangerVerdict = { admit: false, reject: false }
+const REJECT: StrangerVerdict = { admit: false, reject: true }
+
+export class Filter {
+	readonly #context: Context
+	readonly #devices: Devices
+	readonly sources: Sources
+	readonly #trusted: TrustedNetworks
+	#pbx: readonly PbxAddress[] = []
+
+	constructor(context: Context, devices: Devices) {
+		this.#context = context
+		this.#devices = devices
+		this.sources = new Sources(context)
+		this.#trusted = new TrustedNetworks(context.settings.trust)
+	}
+
+	setPbx(addresses: readonly PbxAddress[]): void {
+		this.#pbx = addresses
+	}
+
+	get pbx(): PbxAddress | undefined {
+		return this.#pbx[0]
+	}
+
+	/** `--pbx` by address and port, `--trust` by address alone. */
+	isPbx(flow: Flow): boolean {
+		for (const { address, port } of this.#pbx) if (flow.address === address && flow.port === port) return true
+		return this.#trusted.includes(flow.address)
+	}
+
+	isTrustedAddress(address: string, port: number): boolean {
+		return this.#pbx.some((pbx) => pbx.address === address && pbx.port === port) || this.#trusted.includes(address)
+	}
+
+	/** Before anything is parsed: is this datagram worth a look? `REGISTER` is the one word a banned source may still try. */
+	worthParsing(flow: Flow, bytes: Uint8Array): boolean {
+		if (!this.sources.isBanned(sourceOf(flow.address)) || isRegister(bytes)) return true
+		this.#context.counters.bannedDropped++
+		return false
+	}
+
+	/** A request of a source without a binding, or in a name not bound on its flow. */
+	judge(request: SipMessage, flow: Flow, now: number): StrangerVerdict {
+		const { counters } = this.#context
+		const source = sourceOf(flow.address)
+		const banned = this.sources.isBanned(source)
+		if (!banned && isScanner(request.first(Header.UserAgent))) {
+			this.sources.ban(source, 'scanner', now)
+			return DROP
+		}
+		if (request.method !== 'REGISTER') return this.#drop(request, source, now)
+		const name = registeredName(request, this.#context.settings.domain)
+		if (name === undefined) return this.#drop(request, source, now)
+		/* a ban must not keep a known phone out that comes back behind the same NAT */
+		if (banned && !this.#isKnownDevice(request, name)) {
+			counters.bannedDropped++
+			return DROP
+		}
+		if (!this.sources.take(source, now)) {
+			counters.rateLimited++
+			return DROP
+		}
+		return { admit: true, name }
+	}
+
+	/** The PBX's final answer to a REGISTER: what brute force shows by, and what clears a name. */
+	registerAnswered(flow: Flow, status: number, hadCredentials: boolean, stale: boolean, now: number): void {
+		const source = sourceOf(flow.address)
+		if (status < 300) this.sources.succeeded(source, now)
+		else if (status === 403 || status === 404 || (hadCredentials && !stale && (status === 401 || status === 407))) this.sources.failed(source, now)
+	}
+
+	/** RFC 3261 §22.4 leaves names to the proxy: out of dialog, From must be an agent bound on the very flow. */
+	ownName(request: SipMessage, bound: BoundFlow): Name | undefined {
+		const name = nameOf(request.first(Header.From), this.#context.settings.domain)
+		return name !== undefined && bound.devices.has(name.aor) ? name : undefined
+	}
+
+	/** In a dialog From is what the other side called; only another agent's own name is refused. */
+	usesForeignName(request: SipMessage, bound: BoundFlow): boolean {
+		const name = nameOf(request.first(Header.From), this.#context.settings.domain)
+		return name !== undefined && !bound.devices.has(name.aor) && this.#devices.agent(name.aor) !== undefined
+	}
+
+	#drop(request: SipMessage, source: string, now: number): StrangerVerdict {
+		this.#context.counters.strangersDropped++
+		const reject = this.#context.settings.strangers === 'reject' && request.method !== 'ACK' && this.sources.take(source, now)
+		return reject ? REJECT : DROP
+	}
+
+	#isKnownDevice(request: SipMessage, name: Name): boolean {
+		const asked = askedOf(request, { topic: '', environment: 'production' })
+		return asked.kind === 'bindings' && asked.contacts.some(({ deviceKey }) => !deviceKey.startsWith('c:') && this.#devices.find(name.aor, deviceKey) !== undefined)
+	}
+}
+
+/** The agent a REGISTER is for: To, which From must repeat, and which must be of our domain (RFC 3261 §10.3 step 5). */
+export function registeredName(register: SipMessage, domain: string): Name | undefined {
+	const to = nameOf(register.first(Header.To), domain)
+	const from = nameOf(register.first(Header.From), domain)
+	return to !== undefined && from?.aor === to.aor ? to : undefined
+}
+
+function nameOf(value: string | undefined, domain: string): Name | undefined {
+	const uri = parseUri(parseNameAddr(value ?? '')?.uri ?? '')
+	if (uri?.user === undefined || uri.host !== domain || uri.user === '' || uri.user.length > MAX_USER_LENGTH) return undefined
+	const user = canonicalUser(uri.user)
+	return { aor: `sip:${user}@${domain}`, user }
+}
+
+const REGISTER = [82, 69, 71, 73, 83, 84, 69, 82, 32] as const
+
+function isRegister(bytes: Uint8Array): boolean {
+	for (let i = 0; i < REGISTER.length; i++) if (bytes[i] !== REGISTER[i]) return false
+	return true
+}

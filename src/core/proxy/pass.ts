@@ -1,0 +1,157 @@
+/**
+ * One request on its way to one target: everything but calls to agents, which may wait and fork (core/wake). In-dialog
+ * requests both ways, and all an agent's phone asks of the PBX.
+ */
+import { Deadline } from '../../lib/deadlines.ts'
+import { cancel, response } from '../../sip/build.ts'
+import { Edit } from '../../sip/edit.ts'
+import { Header } from '../../sip/headers.ts'
+import type { SipMessage } from '../../sip/message.ts'
+import { parse } from '../../sip/parse.ts'
+import type { ClientTransaction, ClientUser, Destination, Due, ServerTransaction, Timed, Transactions } from '../../transaction/transactions.ts'
+import type { Context } from '../context.ts'
+import { masqueradeContact, stripPushParams, upstreamStatus } from './forward.ts'
+
+/** RFC 3261 §16.6 step 11: timer C, "MUST be larger than 3 minutes". */
+export const TIMER_C_MS = 185_000
+
+/** RFC 3261 §9.1: how long a cancelled branch may stay without a final response. */
+export const CANCEL_WAIT_MS = 32_000
+
+/** What somebody may want to know of a request that passes. */
+export interface PassObserver {
+	answered(status: number, response: SipMessage | undefined, now: number): void
+}
+
+export interface PassOptions {
+	/** Set where the answers come from a phone: the Contact to show instead of its own. */
+	readonly stableContact: string | undefined
+	readonly observer: PassObserver | undefined
+}
+
+export class Pass implements ClientUser, Timed {
+	readonly #context: Context
+	readonly #transactions: Transactions
+	readonly server: ServerTransaction
+	readonly #request: SipMessage
+	readonly #options: PassOptions
+	#client: ClientTransaction | undefined = undefined
+	#timerC: Deadline<Due> | undefined = undefined
+	#state: 'waiting' | 'proceeding' | 'cancel-wanted' | 'cancelled' | 'over' = 'waiting'
+	#cancelRows: readonly (readonly [string, string])[] = []
+
+	constructor(context: Context, transactions: Transactions, server: ServerTransaction, request: SipMessage, options: PassOptions) {
+		this.#context = context
+		this.#transactions = transactions
+		this.server = server
+		this.#request = request
+		this.#options = options
+	}
+
+	forward(branch: string, bytes: Uint8Array, to: Destination, now: number): void {
+		this.#client = this.#transactions.open(branch, this.#request.method, bytes, to, this, now)
+	}
+
+	response(_client: ClientTransaction, answer: SipMessage, now: number): void {
+		if (answer.status < 200) this.#provisional(answer, now)
+		else this.#final(answer, now)
+	}
+
+	/** RFC 3261 §16.8 for INVITE; RFC 4320 §4.2 forbids a 408 to anything else. */
+	timedOut(_client: ClientTransaction, now: number): void {
+		if (this.server.invite) this.#fail(this.#state === 'waiting' ? 408 : 487, now)
+		else this.#transactions.abandon(this.server)
+		this.#end()
+		this.#options.observer?.answered(408, undefined, now)
+	}
+
+	/** RFC 3261 §16.10: the caller gives up; the CANCEL itself has its 200 already. */
+	cancel(rows: readonly (readonly [string, string])[], now: number): void {
+		this.#cancelRows = rows
+		if (this.#state === 'proceeding') this.#sendCancel(now)
+		else if (this.#state === 'waiting') this.#state = 'cancel-wanted'
+	}
+
+	due(_event: string, now: number): void {
+		if (this.#state === 'proceeding') return this.#sendCancel(now)
+		/* the cancelled branch never ended */
+		this.#fail(487, now)
+		if (this.#client !== undefined) this.#transactions.forget(this.#client)
+		this.#end()
+	}
+
+	#provisional(answer: SipMessage, now: number): void {
+		if (this.#state === 'over') return
+		if (this.server.invite) this.#armTimerC(TIMER_C_MS, now)
+		/* §16.7 step 5: 100 is hop by hop */
+		if (answer.status > 100) this.server.respond(answer.status, this.#upstream(answer), now)
+		if (this.#state === 'cancel-wanted') this.#sendCancel(now)
+		else if (this.#state === 'waiting') this.#state = 'proceeding'
+	}
+
+	#final(answer: SipMessage, now: number): void {
+		const first = this.#state !== 'over'
+		this.#end()
+		this.server.respond(upstreamStatus(answer.status), this.#upstream(answer), now)
+		if (first) this.#options.observer?.answered(answer.status, answer, now)
+	}
+
+	#upstream(answer: SipMessage): Uint8Array {
+		const { stableContact } = this.#options
+		/* towards the phone a 503 stays one: there is no other PBX to try (§16.7 step 6) */
+		if (stableContact === undefined) return new Edit(answer).popVia().finish()
+		return phoneAnswer(this.server, this.#request, answer, stableContact)
+	}
+
+	#sendCancel(now: number): void {
+		this.#state = 'cancelled'
+		const client = this.#client!
+		sendCancel(this.#transactions, client, this.#cancelRows, now)
+		this.#armTimerC(CANCEL_WAIT_MS, now)
+	}
+
+	#fail(status: number, now: number): void {
+		this.server.respond(status, response(this.#request, this.server.answerTo, status, { toTag: this.#context.id() }), now)
+	}
+
+	#armTimerC(durationMs: number, now: number): void {
+		this.#timerC ??= new Deadline<Due>({ owner: this, event: 'timer-c' })
+		this.#context.deadlines.after(this.#timerC, now, durationMs)
+	}
+
+	#end(): void {
+		this.#state = 'over'
+		if (this.#timerC !== undefined) this.#context.deadlines.disarm(this.#timerC)
+	}
+}
+
+/** A phone's answer as the PBX may see it: our Via off, its Contact ours, no push parameters, 503 as 500. */
+export function phoneAnswer(server: ServerTransaction, request: SipMessage, answer: SipMessage, stableContact: string): Uint8Array {
+	if (answer.status === 503) return response(request, server.answerTo, 500, { toTag: answer.toTag, reason: 'Server Internal Error' })
+	const edit = new Edit(answer).popVia()
+	masqueradeContact(edit, answer, stableContact)
+	stripPushParams(edit, answer)
+	return edit.finish()
+}
+
+/** RFC 3261 §9.1: CANCEL for what a client transaction sent, as a transaction of its own whose answer says nothing. */
+export function sendCancel(
+	transactions: Transactions,
+	client: ClientTransaction,
+	rows: readonly (readonly [string, string])[],
+	now: number,
+): void {
+	const bytes = cancel(parse(client.bytes), rows)
+	transactions.open(client.branch, 'CANCEL', bytes, client.to, NOBODY, now)
+}
+
+/** Waits for nothing. */
+export const NOBODY: ClientUser = {
+	response() {},
+	timedOut() {},
+}
+
+/** The Reason headers of a request, to go on with what it causes (RFC 3326 §2). */
+export function reasonRows(message: SipMessage): readonly (readonly [string, string])[] {
+	return message.rows(Header.Reason).map((value) => ['Reason', value] as const)
+}

@@ -1,0 +1,74 @@
+/** RFC 3261 §16.4: what the Route of a request says of us, and what is left of it. */
+import { parseNameAddr } from '../../sip/address.ts'
+import type { Edit } from '../../sip/edit.ts'
+import { Header } from '../../sip/headers.ts'
+import type { SipMessage } from '../../sip/message.ts'
+import { hostPort, parseUri, uriParam, type SipUri } from '../../sip/uri.ts'
+import type { Context } from '../context.ts'
+
+/** RFC 3261 §19.1.2. */
+const DEFAULT_PORT = 5060
+
+export interface OwnRoute {
+	/** How many Route values at the top are ours. */
+	readonly count: number
+	/** The user part of the first of them that has one: a device's Record-Route token; '' where none has. */
+	readonly token: string
+	/** A strict router put our Route into the Request-URI; this is what it took out. */
+	readonly strictUri: string | undefined
+}
+
+const NO_ROUTE: OwnRoute = { count: 0, token: '', strictUri: undefined }
+
+/** Which host:port are we? */
+export class OwnAddresses {
+	readonly #names = new Set<string>()
+
+	constructor(context: Context) {
+		for (const { host, port } of context.settings.advertised) {
+			const bare = host.startsWith('[') ? host.slice(1, -1) : host
+			this.#names.add(hostPort(bare.toLowerCase(), port))
+		}
+	}
+
+	includes(uri: SipUri): boolean {
+		return this.#names.has(hostPort(uri.host, uri.port === 0 ? DEFAULT_PORT : uri.port))
+	}
+}
+
+export function ownRoute(message: SipMessage, own: OwnAddresses): OwnRoute {
+	const values = message.find(Header.Route) < 0 ? [] : message.list(Header.Route)
+	const strict = strictRoute(message, values, own)
+	if (strict !== undefined) return strict
+	if (values.length === 0) return NO_ROUTE
+	let token = ''
+	let count = 0
+	/* Asterisk sends the Path again after the Route: every value of ours at the top goes (RFC 3327) */
+	for (const value of values) {
+		const uri = parseUri(parseNameAddr(value)?.uri ?? '')
+		if (uri === undefined || !own.includes(uri)) break
+		if (token === '') token = uri.user ?? ''
+		count++
+	}
+	return { count, token, strictUri: undefined }
+}
+
+/** §16.4: "If the Request-URI contains a value this proxy previously placed into a Record-Route". */
+function strictRoute(message: SipMessage, values: readonly string[], own: OwnAddresses): OwnRoute | undefined {
+	if (values.length === 0 || !message.uri.includes(';lr')) return undefined
+	const uri = parseUri(message.uri)
+	if (uri === undefined || !own.includes(uri) || uriParam(uri.params, 'lr') === undefined) return undefined
+	const last = parseNameAddr(values[values.length - 1]!)?.uri
+	return last === undefined ? undefined : { count: values.length === 1 ? 1 : 0, token: uri.user ?? '', strictUri: last }
+}
+
+/** Takes our values out of Route; after a strict router the last one moves into the Request-URI as well. */
+export function removeOwnRoute(edit: Edit, message: SipMessage, route: OwnRoute): void {
+	if (route.strictUri !== undefined) {
+		const rest = message.list(Header.Route).slice(0, -1)
+		if (rest.length === 0) edit.remove(Header.Route)
+		else edit.set(Header.Route, rest.join(', '))
+		return
+	}
+	for (let i = 0; i < route.count; i++) edit.popFirst(Header.Route)
+}

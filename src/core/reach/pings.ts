@@ -1,0 +1,153 @@
+/**
+ * Is the app awake? OPTIONS on the flow of every device, and any answer to it (docs/architecture.md, "ping, pong").
+ *
+ * A ping is no transaction: it is not retransmitted, because a lost one counts as missed, and the device it belongs to
+ * stands in its branch, so that thousands a second need no table.
+ */
+import { Deadline } from '../../lib/deadlines.ts'
+import { request } from '../../sip/build.ts'
+import type { SipMessage } from '../../sip/message.ts'
+import type { Due, Timed } from '../../transaction/transactions.ts'
+import type { Context } from '../context.ts'
+import type { Device, Devices, DeviceWatcher } from '../registrar/devices.ts'
+
+/** A background device is pinged this much more seldom: it is asleep, and answers only if iOS wakes it for us. */
+export const BACKGROUND_SLOWDOWN = 6
+
+/** Starts the branch of every ping. */
+const PING_BRANCH = 'z9hG4bKping.'
+
+/** Steps of the golden ratio spread any number of consecutive ids evenly over the interval. */
+const GOLDEN_RATIO = 0.618_033_988_75
+
+/** What is known of one device's pings. */
+class Pinger implements Timed {
+	readonly device: Device
+	readonly #pings: Pings
+	readonly next: Deadline<Due>
+	readonly timeout: Deadline<Due>
+	/** CSeq of the last ping. */
+	sequence = 0
+	/** No answer to the last ping yet. */
+	waiting = false
+	/** Pings in a row without a pong. */
+	missed = 0
+
+	constructor(pings: Pings, device: Device) {
+		this.#pings = pings
+		this.device = device
+		this.next = new Deadline<Due>({ owner: this, event: 'ping' })
+		this.timeout = new Deadline<Due>({ owner: this, event: 'missed' })
+	}
+
+	due(event: string, now: number): void {
+		if (event === 'ping') this.#pings.ping(this, now)
+		else this.#pings.missed(this, now)
+	}
+}
+
+export class Pings implements DeviceWatcher {
+	readonly #context: Context
+	readonly #devices: Devices
+	readonly #pingers = new Map<number, Pinger>()
+
+	constructor(context: Context, devices: Devices) {
+		this.#context = context
+		this.#devices = devices
+	}
+
+	deviceBound(device: Device, now: number): void {
+		const { pingIntervalMs } = this.#context.settings
+		if (pingIntervalMs === 0) return
+		const pinger = new Pinger(this, device)
+		this.#pingers.set(device.id, pinger)
+		const phase = (device.id * GOLDEN_RATIO) % 1
+		this.#context.deadlines.at(pinger.next, now + phase * pingIntervalMs)
+	}
+
+	deviceGone(device: Device): void {
+		const pinger = this.#pingers.get(device.id)
+		if (pinger === undefined) return
+		this.#pingers.delete(device.id)
+		this.#context.deadlines.disarm(pinger.next)
+		this.#context.deadlines.disarm(pinger.timeout)
+	}
+
+	/** Is it the answer to a ping? Then it is a pong, whatever its status says. */
+	isPong(response: SipMessage): boolean {
+		return response.via.branch.startsWith(PING_BRANCH)
+	}
+
+	/** An answer to a ping, from the flow with this key. */
+	pong(response: SipMessage, flowKey: string, now: number): void {
+		const [id, sequence] = response.via.branch.slice(PING_BRANCH.length).split('.')
+		const pinger = this.#pingers.get(Number.parseInt(id ?? '', 36))
+		if (pinger === undefined || pinger.device.flow.key !== flowKey || Number.parseInt(sequence ?? '', 36) !== pinger.sequence) return
+		this.#context.counters.pongs++
+		this.seen(pinger.device, now)
+	}
+
+	/** Something came from the device itself: it is awake. True when that is news, which the caller then stores. */
+	noteAwake(device: Device, now: number): boolean {
+		device.lastPongAt = now
+		const pinger = this.#pingers.get(device.id)
+		if (pinger !== undefined) {
+			pinger.waiting = false
+			pinger.missed = 0
+			this.#context.deadlines.disarm(pinger.timeout)
+		}
+		if (device.reach === 'foreground') return false
+		device.reach = 'foreground'
+		if (pinger !== undefined) this.#context.deadlines.after(pinger.next, now, this.#context.settings.pingIntervalMs)
+		this.#context.event('device-foreground', { agent: device.agent.aor, device: device.id })
+		return true
+	}
+
+	seen(device: Device, now: number): void {
+		if (this.noteAwake(device, now)) this.#context.save([{ table: 'device', op: 'reach', id: device.id, reach: 'foreground' }])
+	}
+
+	/** It did not answer: the next call wakes it. */
+	asleep(device: Device): void {
+		if (device.reach === 'background') return
+		device.reach = 'background'
+		this.#context.save([{ table: 'device', op: 'reach', id: device.id, reach: 'background' }])
+		this.#context.event('device-background', { agent: device.agent.aor, device: device.id })
+	}
+
+	/** @internal */
+	ping(pinger: Pinger, now: number): void {
+		const { device } = pinger
+		const { settings, counters, deadlines } = this.#context
+		pinger.sequence++
+		pinger.waiting = true
+		counters.pingsSent++
+		this.#context.send(device.flow, this.#options(pinger))
+		deadlines.after(pinger.timeout, now, settings.pingTimeoutMs)
+		deadlines.after(pinger.next, now, device.reach === 'foreground' ? settings.pingIntervalMs : settings.pingIntervalMs * BACKGROUND_SLOWDOWN)
+	}
+
+	/** @internal */
+	missed(pinger: Pinger, now: number): void {
+		if (!pinger.waiting || this.#devices.device(pinger.device.id) !== pinger.device) return
+		pinger.waiting = false
+		if (++pinger.missed < this.#context.settings.pingMisses) return
+		this.asleep(pinger.device)
+		this.#context.deadlines.after(pinger.next, now, this.#context.settings.pingIntervalMs * BACKGROUND_SLOWDOWN)
+	}
+
+	#options({ device, sequence }: Pinger): Uint8Array {
+		const host = this.#context.host(device.flow.listener)
+		const id = device.id.toString(36)
+		return request({
+			method: 'OPTIONS',
+			uri: device.target,
+			via: `SIP/2.0/UDP ${host};branch=${PING_BRANCH}${id}.${sequence.toString(36)};rport`,
+			from: `<sip:gateway@${host}>;tag=${id}`,
+			to: `<${device.agent.aor}>`,
+			callId: `ping-${device.routeToken}`,
+			cseq: sequence,
+			rows: [['User-Agent', this.#context.settings.userAgent]],
+		})
+	}
+}

@@ -1,0 +1,88 @@
+/** What a REGISTER asks for: its Contacts, their expiry, and which device each one is (RFC 3261 §10.2, §10.3). */
+import { Header } from '../../sip/headers.ts'
+import type { SipMessage } from '../../sip/message.ts'
+import { headerParam, type NameAddr, parseNameAddr } from '../../sip/address.ts'
+import { parseUri, type SipUri, uriParam } from '../../sip/uri.ts'
+import { isPushQuery, type PushDefaults, pushParams } from './push-params.ts'
+import type { PushParams } from '../model.ts'
+
+/** RFC 3261 §10.2: used where the phone names no expiry, or a malformed one (RFC 4475 §3.1.2.4). */
+export const DEFAULT_EXPIRES_SEC = 3600
+const MAX_EXPIRES_SEC = 2 ** 32 - 1
+
+/** A REGISTER with more Contacts than this is no phone. */
+export const MAX_CONTACTS = 10
+
+/** Longest Contact URI kept: linphone's with every push parameter has 700 characters. */
+export const MAX_CONTACT_LENGTH = 2_000
+
+/** One Contact of a REGISTER. */
+export interface AskedContact {
+	/** The value as it came. */
+	readonly value: NameAddr
+	readonly deviceKey: string
+	readonly expiresSec: number
+	readonly push: PushParams | undefined
+	readonly pushQuery: boolean
+}
+
+export type Asked =
+	| { readonly kind: 'bindings'; readonly contacts: readonly AskedContact[] }
+	/** `Contact: *` with Expires 0: remove all. */
+	| { readonly kind: 'remove-all' }
+	/** No Contact: what is bound? */
+	| { readonly kind: 'query' }
+	| { readonly kind: 'fault'; readonly sentence: string }
+
+export function askedOf(register: SipMessage, defaults: PushDefaults): Asked {
+	const values = register.list(Header.Contact)
+	if (values.length === 0) return { kind: 'query' }
+	if (values.length > MAX_CONTACTS) return { kind: 'fault', sentence: 'Too Many Contacts' }
+	const expires = deltaSeconds(register.first(Header.Expires))
+	if (values.includes('*')) return star(values, expires)
+	const contacts: AskedContact[] = []
+	for (const value of values) {
+		const contact = askedContact(value, expires ?? DEFAULT_EXPIRES_SEC, defaults)
+		if (contact === undefined) return { kind: 'fault', sentence: 'Malformed Contact' }
+		contacts.push(contact)
+	}
+	return { kind: 'bindings', contacts }
+}
+
+/** RFC 3261 §10.3 step 6. */
+function star(values: readonly string[], expires: number | undefined): Asked {
+	if (values.length === 1 && expires === 0) return { kind: 'remove-all' }
+	return { kind: 'fault', sentence: 'Contact * Needs Expires 0 And Must Be Alone' }
+}
+
+function askedContact(value: string, defaultSec: number, defaults: PushDefaults): AskedContact | undefined {
+	const nameAddr = parseNameAddr(value)
+	if (nameAddr === undefined || nameAddr.uri.length > MAX_CONTACT_LENGTH) return undefined
+	const uri = parseUri(nameAddr.uri)
+	if (uri === undefined) return undefined
+	const param = headerParam(nameAddr.params, 'expires')
+	const expiresSec = param === undefined ? defaultSec : (deltaSeconds(param ?? undefined) ?? DEFAULT_EXPIRES_SEC)
+	const push = pushParams(uri.params, defaults)
+	return {
+		value: nameAddr,
+		deviceKey: deviceKey(nameAddr, uri, push),
+		expiresSec,
+		push,
+		pushQuery: push === undefined && isPushQuery(uri.params),
+	}
+}
+
+/** Never IP:port, which changes with every network: instance, else push token, else user and transport. */
+function deviceKey(contact: NameAddr, uri: SipUri, push: PushParams | undefined): string {
+	const instance = headerParam(contact.params, '+sip.instance')
+	if (instance) return `i:${instance.toLowerCase()}`
+	if (push !== undefined) return `p:${push.prid.reveal()}`
+	return `c:${uri.user ?? ''};${(uriParam(uri.params, 'transport') ?? 'udp').toLowerCase()}`
+}
+
+/** RFC 3261 §25.1 delta-seconds; undefined when absent, malformed or above 2^32-1. */
+export function deltaSeconds(text: string | undefined): number | undefined {
+	if (text === undefined || !/^\d{1,10}$/.test(text)) return undefined
+	const seconds = Number(text)
+	return seconds <= MAX_EXPIRES_SEC ? seconds : undefined
+}

@@ -1,0 +1,237 @@
+/** Agents, their devices and the flows that reach them: the working copy of what the store keeps. */
+import { Deadline } from '../../lib/deadlines.ts'
+import { canonicalUser, parseUri } from '../../sip/uri.ts'
+import type { Due, Timed } from '../../transaction/transactions.ts'
+import type { Context } from '../context.ts'
+import type { DeviceRecord, Flow, PushParams, Reach } from '../model.ts'
+import { withoutPushParams } from './push-params.ts'
+
+/** A call forks to every device, so more than this is a loop of re-installs; the oldest one goes. */
+export const MAX_DEVICES_PER_AGENT = 10
+
+/** An address-of-record with at least one device. */
+export class Agent {
+	/** Canonical, `sip:1001@pbx.example`. */
+	readonly aor: string
+	/** Its user part as a key and as the user of the Contact at the PBX. */
+	readonly user: string
+	/** In order of first binding. */
+	readonly devices: Device[] = []
+
+	constructor(aor: string, user: string) {
+		this.aor = aor
+		this.user = user
+	}
+}
+
+/** One installation of the app, bound now. */
+export class Device {
+	readonly id: number
+	readonly agent: Agent
+	readonly key: string
+	contact = ''
+	/** The Contact URI as it goes into a Request-URI: without pn-*. */
+	target = ''
+	flow: Flow
+	push: PushParams | undefined
+	expiresAt: number
+	pbxExpiresAt: number
+	registeredAt: number
+	reach: Reach
+	tokenDead: boolean
+	userAgent: string
+	/** User part of Record-Route for its dialogs: id and HMAC. */
+	readonly routeToken: string
+	lastPongAt: number | undefined = undefined
+	lastWakeMs: number | undefined = undefined
+	/** The stored row is not this one (a commit failed): the next save writes it whole. */
+	stale = false
+	readonly expiry: Deadline<Due>
+
+	constructor(record: DeviceRecord, agent: Agent, routeToken: string, owner: Timed) {
+		this.id = record.id
+		this.agent = agent
+		this.key = record.key
+		this.flow = record.flow
+		this.push = record.push
+		this.expiresAt = record.expiresAt
+		this.pbxExpiresAt = record.pbxExpiresAt
+		this.registeredAt = record.registeredAt
+		this.reach = record.reach
+		this.tokenDead = record.tokenDead
+		this.userAgent = record.userAgent
+		this.routeToken = routeToken
+		this.moveTo(record.contact)
+		this.expiry = new Deadline<Due>({ owner, event: `expire ${record.id}` })
+	}
+
+	moveTo(contact: string): void {
+		if (contact === this.contact) return
+		this.contact = contact
+		this.target = withoutPushParams(contact)
+	}
+
+	record(): DeviceRecord {
+		const { id, key, contact, flow, push, expiresAt, pbxExpiresAt, registeredAt, reach, tokenDead, userAgent } = this
+		return { id, agent: this.agent.aor, key, contact, flow, push, expiresAt, pbxExpiresAt, registeredAt, reach, tokenDead, userAgent }
+	}
+}
+
+/** A flow with at least one binding: no stranger any more. */
+export class BoundFlow {
+	readonly flow: Flow
+	/** By AoR: whose names may be used on this flow. */
+	readonly devices = new Map<string, Device>()
+
+	constructor(flow: Flow) {
+		this.flow = flow
+	}
+}
+
+/** What the rooms that follow a device's life are told. */
+export interface DeviceWatcher {
+	deviceBound(device: Device, now: number): void
+	deviceGone(device: Device, now: number): void
+}
+
+export class Devices implements Timed {
+	readonly #context: Context
+	readonly #byId = new Map<number, Device>()
+	readonly #byAor = new Map<string, Agent>()
+	readonly #byUser = new Map<string, Agent>()
+	readonly #flows = new Map<string, BoundFlow>()
+	#watcher: DeviceWatcher | undefined = undefined
+	#nextId: number
+
+	constructor(context: Context, nextId: number) {
+		this.#context = context
+		this.#nextId = nextId
+	}
+
+	watch(watcher: DeviceWatcher): void {
+		this.#watcher = watcher
+	}
+
+	get agents(): IterableIterator<Agent> {
+		return this.#byAor.values()
+	}
+
+	get agentCount(): number {
+		return this.#byAor.size
+	}
+
+	get all(): IterableIterator<Device> {
+		return this.#byId.values()
+	}
+
+	agent(aor: string): Agent | undefined {
+		return this.#byAor.get(aor)
+	}
+
+	/** By the user part of the gateway's Contact for the agent. */
+	agentByUser(user: string): Agent | undefined {
+		return this.#byUser.get(user) ?? this.#byUser.get(canonicalUser(user))
+	}
+
+	device(id: number): Device | undefined {
+		return this.#byId.get(id)
+	}
+
+	flow(key: string): BoundFlow | undefined {
+		return this.#flows.get(key)
+	}
+
+	/** The device a Record-Route token names; undefined when it is forged or the device is gone. */
+	byRouteToken(token: string): Device | undefined {
+		const device = this.#byId.get(Number.parseInt(token, 36))
+		return device !== undefined && device.routeToken === token ? device : undefined
+	}
+
+	find(aor: string, key: string): Device | undefined {
+		return this.#byAor.get(aor)?.devices.find((device) => device.key === key)
+	}
+
+	takeId(): number {
+		return this.#nextId++
+	}
+
+	/** A new binding, or one of the store. */
+	bind(record: DeviceRecord, now: number): Device {
+		const agent = this.#agentOf(record.agent)
+		const device = new Device(record, agent, this.#routeToken(record.id, record.agent), this)
+		agent.devices.push(device)
+		this.#byId.set(device.id, device)
+		this.#enter(device)
+		this.armExpiry(device)
+		this.#watcher?.deviceBound(device, now)
+		return device
+	}
+
+	/** The device is reached by this flow from now on. */
+	move(device: Device, flow: Flow): void {
+		if (device.flow.key !== flow.key) {
+			this.#leave(device)
+			device.flow = flow
+		}
+		this.#enter(device)
+	}
+
+	unbind(device: Device, now: number): void {
+		this.#context.deadlines.disarm(device.expiry)
+		this.#leave(device)
+		this.#byId.delete(device.id)
+		const { agent } = device
+		const place = agent.devices.indexOf(device)
+		if (place >= 0) agent.devices.splice(place, 1)
+		if (agent.devices.length === 0) {
+			this.#byAor.delete(agent.aor)
+			this.#byUser.delete(agent.user)
+		}
+		this.#watcher?.deviceGone(device, now)
+	}
+
+	/** A refresh only moves `expiresAt`: the deadline stays where it is and is looked at when it comes. */
+	armExpiry(device: Device): void {
+		if (!device.expiry.armed || device.expiry.at > device.expiresAt) this.#context.deadlines.at(device.expiry, device.expiresAt)
+	}
+
+	due(event: string, now: number): void {
+		const device = this.#byId.get(Number(event.slice('expire '.length)))
+		if (device === undefined) return
+		if (device.expiresAt > now) return this.armExpiry(device)
+		this.#context.event('device-expired', { agent: device.agent.aor, device: device.id })
+		this.#context.save([{ table: 'device', op: 'delete', id: device.id }])
+		this.unbind(device, now)
+	}
+
+	#agentOf(aor: string): Agent {
+		let agent = this.#byAor.get(aor)
+		if (agent === undefined) {
+			agent = new Agent(aor, parseUri(aor)?.user ?? '')
+			this.#byAor.set(aor, agent)
+			this.#byUser.set(agent.user, agent)
+		}
+		return agent
+	}
+
+	#enter(device: Device): void {
+		let bound = this.#flows.get(device.flow.key)
+		if (bound === undefined) {
+			bound = new BoundFlow(device.flow)
+			this.#flows.set(device.flow.key, bound)
+		}
+		bound.devices.set(device.agent.aor, device)
+	}
+
+	#leave(device: Device): void {
+		const bound = this.#flows.get(device.flow.key)
+		if (bound === undefined || bound.devices.get(device.agent.aor) !== device) return
+		bound.devices.delete(device.agent.aor)
+		if (bound.devices.size === 0) this.#flows.delete(device.flow.key)
+	}
+
+	/** RFC 5626 §5.2: tamper-proof; 80 bits of HMAC, and no map to look it up in. */
+	#routeToken(id: number, aor: string): string {
+		return `${id.toString(36)}.${this.#context.hmac(`route|${id}|${aor}`).slice(0, 20)}`
+	}
+}

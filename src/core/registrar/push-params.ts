@@ -1,0 +1,103 @@
+/**
+ * Push parameters of a Contact URI, in both dialects phones speak.
+ *
+ * RFC 8599 §4 and §13: `pn-provider=apns;pn-prid=<token>;pn-param=<Team>.<bundle>.voip`, with what liblinphone makes of
+ * it: `apns.dev` for the sandbox, `pn-prid=<token>:voip&<token>:remote`, `pn-param=TEAM.bundle.voip&remote`. The legacy one:
+ * `app-id=<bundle>[.voip[.dev|.prod]];pn-type=apple;pn-tok=<token>`.
+ */
+import { Secret } from '../../lib/secret.ts'
+import { unescape, uriParam, withoutParams } from '../../sip/uri.ts'
+import type { PushEnvironment, PushParams } from '../model.ts'
+
+/** APNs tokens have no fixed length; 200 hex digits is twice the longest seen, and keeps rows small. */
+export const MAX_TOKEN_LENGTH = 200
+
+export interface PushDefaults {
+	readonly topic: string
+	readonly environment: PushEnvironment
+}
+
+/** `params` is the parameter part of the Contact URI, with its leading `;`. */
+export function pushParams(params: string, defaults: PushDefaults): PushParams | undefined {
+	return rfc8599(params, defaults) ?? legacy(params, defaults)
+}
+
+/** RFC 8599 §4.1: provider given, prid not: the phone asks what the gateway can do. */
+export function isPushQuery(params: string): boolean {
+	return uriParam(params, 'pn-provider') !== undefined && text(params, 'pn-prid') === ''
+}
+
+/** Is it a parameter that must not leave the gateway (RFC 8599 §14)? */
+export function isPushParam(lowerName: string): boolean {
+	return lowerName.startsWith('pn-') || lowerName === 'app-id'
+}
+
+/** The URI without its push parameters. */
+export function withoutPushParams(uri: string): string {
+	return withoutParams(uri, isPushParam)
+}
+
+function rfc8599(params: string, defaults: PushDefaults): PushParams | undefined {
+	const provider = text(params, 'pn-provider').toLowerCase()
+	if (provider !== 'apns' && provider !== 'apns.dev') return undefined
+	const prid = text(params, 'pn-prid')
+	const token = tokenFor(prid, 'voip')
+	if (token === undefined) return undefined
+	const remote = prid.includes(':') ? tokenFor(prid, 'remote') : undefined
+	return {
+		provider: 'apns',
+		environment: provider === 'apns.dev' ? 'sandbox' : defaults.environment,
+		topic: topicOf(text(params, 'pn-param')) || defaults.topic,
+		token: new Secret(token),
+		remoteToken: remote === undefined ? undefined : new Secret(remote),
+		prid: new Secret(prid),
+		dialect: 'rfc8599',
+	}
+}
+
+function legacy(params: string, defaults: PushDefaults): PushParams | undefined {
+	const type = text(params, 'pn-type').toLowerCase()
+	if (type !== 'apple' && type !== 'apns') return undefined
+	const prid = text(params, 'pn-tok')
+	const token = tokenFor(prid, 'voip')
+	if (token === undefined) return undefined
+	const appId = text(params, 'app-id')
+	return {
+		provider: 'apns',
+		environment: appId.endsWith('.dev') ? 'sandbox' : defaults.environment,
+		topic: legacyTopic(appId) || defaults.topic,
+		token: new Secret(token),
+		remoteToken: undefined,
+		prid: new Secret(prid),
+		dialect: 'legacy',
+	}
+}
+
+/** The token of a service in `<tok>:voip&<tok>:remote`; a prid without services is one token for all. */
+function tokenFor(prid: string, service: string): string | undefined {
+	for (const part of prid.split('&')) {
+		const colon = part.lastIndexOf(':')
+		if (colon >= 0 && part.slice(colon + 1) !== service) continue
+		const token = colon < 0 ? part : part.slice(0, colon)
+		return token.length <= MAX_TOKEN_LENGTH && /^[0-9a-fA-F]+$/.test(token) ? token.toLowerCase() : undefined
+	}
+	return undefined
+}
+
+/** RFC 8599 §13.2: up to the first dot is the team, from the last one on the services. */
+function topicOf(pnParam: string): string {
+	const team = pnParam.indexOf('.')
+	const service = pnParam.lastIndexOf('.')
+	if (team < 0 || service <= team) return ''
+	const services = pnParam.slice(service + 1).split('&')
+	return services.includes('voip') ? `${pnParam.slice(team + 1, service)}.voip` : ''
+}
+
+function legacyTopic(appId: string): string {
+	const bundle = appId.replace(/\.(dev|prod)$/, '')
+	return bundle === '' ? '' : bundle.endsWith('.voip') ? bundle : `${bundle}.voip`
+}
+
+function text(params: string, name: string): string {
+	return unescape(uriParam(params, name) ?? '')
+}

@@ -1,0 +1,167 @@
+/**
+ * One device's part in one call, as a table: the life of a branch from the INVITE to its end.
+ *
+ * There is one Via branch, and at most one client transaction, for a device in a call: what goes out again, to a new
+ * flow or after a restart, is the same request for the phone (see src/transaction/invite-client.ts, `parked`).
+ */
+export type BranchState =
+	/** Not begun. */
+	| 'idle'
+	/** Waits for the device's REGISTER; its push is out, or about to be. */
+	| 'waking'
+	/** The INVITE is out, nothing came back yet. */
+	| 'calling'
+	/** The device answered provisionally. */
+	| 'proceeding'
+	/** The call is over and a CANCEL is out. */
+	| 'cancelling'
+	/** The call is over; a copy of the INVITE may lie in the phone's socket: cancelled as soon as it answers. */
+	| 'doomed'
+	/** The call is over and a push is out: the phone that wakes for it gets INVITE and CANCEL. */
+	| 'ghost'
+	| 'ended'
+
+export type BranchEvent =
+	/** The device is taken to be awake. */
+	| 'direct'
+	/** The device is asleep, and can be woken. */
+	| 'wake'
+	| 'provisional'
+	/** A final response of the device. */
+	| 'final'
+	/** Nothing came back in time, and the device can be woken. */
+	| 'silent'
+	/** Nothing came back in time, and nothing can be done about it but wait for it to register by itself. */
+	| 'dead'
+	/** The PBX said 2xx to a REGISTER of the device. */
+	| 'registered'
+	/** No push will reach it. */
+	| 'refused'
+	/** The call is over for this device. */
+	| 'over'
+	/** A ghost's time is up. */
+	| 'lapse'
+
+export type BranchAction =
+	/** Send the INVITE on the device's flow, as a new transaction or as the one there is. */
+	| 'send'
+	| 'park'
+	| 'armSilence'
+	| 'disarmSilence'
+	| 'push'
+	| 'markBackground'
+	| 'cancel'
+	| 'armLapse'
+	| 'disarmLapse'
+	| 'replay'
+	| 'forget'
+
+interface Row {
+	readonly to: BranchState
+	readonly do: readonly BranchAction[]
+}
+
+const stay = <S extends BranchState>(to: S) => ({ to, do: [] }) as const
+
+export const BRANCH = {
+	idle: {
+		direct: { to: 'calling', do: ['send', 'armSilence'] },
+		wake: { to: 'waking', do: ['push'] },
+		provisional: stay('idle'),
+		final: stay('idle'),
+		silent: stay('idle'),
+		dead: stay('idle'),
+		registered: stay('idle'),
+		refused: stay('idle'),
+		over: stay('ended'),
+		lapse: stay('idle'),
+	},
+	waking: {
+		direct: stay('waking'),
+		wake: stay('waking'),
+		/* the copy that got no answer was heard after all */
+		provisional: stay('proceeding'),
+		final: stay('ended'),
+		silent: stay('waking'),
+		dead: stay('waking'),
+		registered: { to: 'calling', do: ['send', 'armSilence'] },
+		refused: { to: 'ended', do: ['forget'] },
+		over: { to: 'ghost', do: ['armLapse'] },
+		lapse: stay('waking'),
+	},
+	calling: {
+		direct: stay('calling'),
+		wake: stay('calling'),
+		provisional: { to: 'proceeding', do: ['disarmSilence'] },
+		final: { to: 'ended', do: ['disarmSilence'] },
+		silent: { to: 'waking', do: ['park', 'markBackground', 'push'] },
+		dead: { to: 'waking', do: ['park', 'markBackground'] },
+		/* the phone moved again before it answered: the same request follows it */
+		registered: { to: 'calling', do: ['send', 'armSilence'] },
+		refused: stay('calling'),
+		over: { to: 'doomed', do: ['disarmSilence', 'park', 'armLapse'] },
+		lapse: stay('calling'),
+	},
+	proceeding: {
+		direct: stay('proceeding'),
+		wake: stay('proceeding'),
+		provisional: stay('proceeding'),
+		final: stay('ended'),
+		silent: stay('proceeding'),
+		dead: stay('proceeding'),
+		registered: stay('proceeding'),
+		refused: stay('proceeding'),
+		over: { to: 'cancelling', do: ['cancel', 'armLapse'] },
+		lapse: stay('proceeding'),
+	},
+	cancelling: {
+		direct: stay('cancelling'),
+		wake: stay('cancelling'),
+		provisional: stay('cancelling'),
+		final: { to: 'ended', do: ['disarmLapse'] },
+		silent: stay('cancelling'),
+		dead: stay('cancelling'),
+		registered: stay('cancelling'),
+		refused: stay('cancelling'),
+		over: stay('cancelling'),
+		lapse: { to: 'ended', do: ['forget'] },
+	},
+	doomed: {
+		direct: stay('doomed'),
+		wake: stay('doomed'),
+		/* RFC 3261 §9.1: a CANCEL only after a provisional response */
+		provisional: { to: 'cancelling', do: ['cancel'] },
+		final: { to: 'ended', do: ['disarmLapse'] },
+		silent: stay('doomed'),
+		dead: stay('doomed'),
+		registered: { to: 'doomed', do: ['replay'] },
+		refused: stay('doomed'),
+		over: stay('doomed'),
+		lapse: { to: 'ended', do: ['forget'] },
+	},
+	ghost: {
+		direct: stay('ghost'),
+		wake: stay('ghost'),
+		provisional: { to: 'cancelling', do: ['cancel'] },
+		final: { to: 'ended', do: ['disarmLapse'] },
+		silent: stay('ghost'),
+		dead: stay('ghost'),
+		registered: { to: 'doomed', do: ['replay'] },
+		/* it never rang: nothing to take back */
+		refused: { to: 'ended', do: ['disarmLapse', 'forget'] },
+		over: stay('ghost'),
+		lapse: { to: 'ended', do: ['forget'] },
+	},
+	ended: {
+		direct: stay('ended'),
+		wake: stay('ended'),
+		provisional: stay('ended'),
+		final: stay('ended'),
+		silent: stay('ended'),
+		dead: stay('ended'),
+		registered: stay('ended'),
+		refused: stay('ended'),
+		over: stay('ended'),
+		lapse: stay('ended'),
+	},
+} as const satisfies Record<BranchState, Record<BranchEvent, Row>>

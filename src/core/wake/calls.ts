@@ -1,0 +1,282 @@
+/** All calls to agents, the pushes that are out for them, and the calls that are live. */
+import { response } from '../../sip/build.ts'
+import type { SipMessage } from '../../sip/message.ts'
+import { parse } from '../../sip/parse.ts'
+import { Lru } from '../../lib/lru.ts'
+import type { ServerTransaction, Transactions } from '../../transaction/transactions.ts'
+import { answerDestination } from '../../transaction/transactions.ts'
+import type { Context } from '../context.ts'
+import type { PushEffect } from '../effects.ts'
+import type { PushOutcome, PushResultInput } from '../inputs.ts'
+import type { Flow, HeldCallRecord, PushOutcomeRecord } from '../model.ts'
+import { type OwnAddresses, type OwnRoute, ownRoute } from '../proxy/route.ts'
+import type { Pings } from '../reach/pings.ts'
+import type { Agent, Device, Devices } from '../registrar/devices.ts'
+import type { CallView } from '../snapshot.ts'
+import { AgentCall } from './call.ts'
+import { callerOf } from './payload.ts'
+import type { Branch } from './device-branch.ts'
+
+/** Calls to agents at once, ghosts included: about 8 kB each. Beyond it the PBX gets 503 and tries elsewhere. */
+export const MAX_CALLS = 20_000
+
+/** Live calls remembered for the status page: one that never ends with a BYE we see makes room for newer ones. */
+export const MAX_LIVE = 20_000
+
+/** Pushes remembered for the status page. */
+export const MAX_PUSHES_SHOWN = 200
+
+export class Calls {
+	readonly context: Context
+	readonly transactions: Transactions
+	readonly devices: Devices
+	readonly pings: Pings
+	readonly #own: OwnAddresses
+	readonly #calls = new Set<AgentCall>()
+	readonly #byAgent = new Map<string, Set<AgentCall>>()
+	/** By server transaction: whose CANCEL is it? */
+	readonly #byServer = new Map<ServerTransaction, AgentCall>()
+	/** Pushes without an answer of APNs. */
+	readonly #pushes = new Map<string, Branch>()
+	/** Pushes whose device has not registered since, by device. */
+	readonly #wakes = new Map<number, PushOutcomeRecord>()
+	readonly #outcomes: PushOutcomeRecord[]
+	readonly #live = new Lru<string, CallView>(MAX_LIVE)
+
+	constructor(context: Context, transactions: Transactions, devices: Devices, pings: Pings, own: OwnAddresses, outcomes: readonly PushOutcomeRecord[]) {
+		this.context = context
+		this.transactions = transactions
+		this.devices = devices
+		this.pings = pings
+		this.#own = own
+		this.#outcomes = outcomes.slice(0, MAX_PUSHES_SHOWN)
+	}
+
+	get pingsOn(): boolean {
+		return this.context.settings.pingIntervalMs > 0
+	}
+
+	/** Can a push reach it? */
+	wakeable(device: Device): boolean {
+		return device.push !== undefined && device.push.topic !== '' && !device.tokenDead && this.context.settings.pushEnabled
+	}
+
+	/** Wake it first? Without pings nothing is known, so what can be woken is woken, and the rest called directly. */
+	asleep(device: Device): boolean {
+		return this.wakeable(device) && (!this.pingsOn || device.reach === 'background')
+	}
+
+	/** An INVITE of the PBX for this agent; its 100 is out. */
+	offer(server: ServerTransaction, invite: SipMessage, source: Flow, agent: Agent, now: number): void {
+		this.context.counters.callsToAgents++
+		if (this.#calls.size >= MAX_CALLS) {
+			this.context.event('limit-reached', { limit: 'calls', agent: agent.aor })
+			server.respond(503, response(invite, source, 503, { toTag: this.context.id(), rows: [['Retry-After', '5']] }), now)
+			return
+		}
+		const record = { id: this.context.id(), receivedAt: now, holdUntil: now + this.context.settings.holdMs, toTag: this.context.id() }
+		const call = new AgentCall(this, server, invite, source, agent.aor, record)
+		this.#add(call)
+		this.context.event('call-offered', { call: call.id, agent: agent.aor, devices: agent.devices.length })
+		call.offer(agent.devices, now)
+	}
+
+	/** The held calls of the store, after a restart. */
+	takeUp(record: HeldCallRecord, now: number): void {
+		const invite = parse(record.invite)
+		if (invite.fault !== undefined) return
+		const server = this.transactions.serve(invite, answerDestination(invite, record.source, false))
+		const call = new AgentCall(this, server, invite, record.source, record.agent, record)
+		this.#add(call)
+		/* the PBX has its 100; this one goes out again for a retransmitted INVITE */
+		server.respond(100, response(invite, record.source, 100), now)
+		call.takeUp(record, now)
+		this.context.event('call-restored', { call: call.id, agent: call.agent, ended: record.ended !== undefined })
+	}
+
+	/** The call a CANCEL is for, by its server transaction. */
+	find(server: ServerTransaction): AgentCall | undefined {
+		return this.#byServer.get(server)
+	}
+
+	remove(call: AgentCall): void {
+		this.#calls.delete(call)
+		this.#byServer.delete(call.server)
+		const ofAgent = this.#byAgent.get(call.agent)
+		ofAgent?.delete(call)
+		if (ofAgent?.size === 0) this.#byAgent.delete(call.agent)
+		for (const branch of call.branches) if (branch.pushId !== '') this.#pushes.delete(branch.pushId)
+	}
+
+	drain(now: number): void {
+		for (const call of [...this.#calls]) call.drain(now)
+	}
+
+	/** Calls whose caller still waits for a final response, and that a restart would lose. */
+	get unfinished(): number {
+		let count = 0
+		for (const call of this.#calls) if (call.over === undefined && call.state !== 'held') count++
+		return count
+	}
+
+	// — devices —
+
+	deviceRegistered(device: Device, now: number): void {
+		this.#woke(device, now)
+		const calls = this.#byAgent.get(device.agent.aor)
+		if (calls === undefined) return
+		for (const call of [...calls]) call.registered(device, now)
+	}
+
+	deviceGone(device: Device, now: number): void {
+		this.#wakes.delete(device.id)
+		for (const call of [...(this.#byAgent.get(device.agent.aor) ?? [])]) call.deviceGone(device.id, now)
+	}
+
+	replayed(branch: Branch): void {
+		this.context.counters.ghostsReplayed++
+		this.context.event('ghost-replayed', { agent: branch.device?.agent.aor, device: branch.deviceId })
+	}
+
+	// — pushes —
+
+	push(branch: Branch, effect: PushEffect): void {
+		this.context.counters.pushesSent++
+		this.#pushes.set(effect.pushId, branch)
+		this.context.effects.push(effect)
+		this.context.event('push-sent', { push: effect.pushId, agent: branch.device?.agent.aor, device: branch.deviceId, token: effect.token })
+	}
+
+	pushed(result: PushResultInput, now: number): void {
+		const branch = this.#pushes.get(result.pushId)
+		if (branch === undefined) return
+		this.#pushes.delete(result.pushId)
+		this.#note(branch, result)
+		this.#learn(branch, result.outcome)
+		const call = branch.call
+		if (call instanceof AgentCall) call.pushed(branch, result, now)
+	}
+
+	/** What the outcome says of the device, beyond this call. */
+	#learn(branch: Branch, outcome: PushOutcome): void {
+		const { device } = branch
+		if (device === undefined) return
+		if (outcome.kind === 'accepted') {
+			if (device.push === undefined || device.push.environment === outcome.environment) return
+			device.push = { ...device.push, environment: outcome.environment }
+			this.context.save([{ table: 'device', op: 'environment', id: device.id, environment: outcome.environment }])
+		} else if (tokenDied(outcome, device.registeredAt)) {
+			device.tokenDead = true
+			this.context.save([{ table: 'device', op: 'token-dead', id: device.id }])
+		}
+	}
+
+	#note(branch: Branch, { pushId, outcome, pushMs }: PushResultInput): void {
+		const { counters } = this.context
+		const accepted = outcome.kind === 'accepted'
+		const result = accepted ? 'accepted' : outcome.kind === 'failed' ? 'failed' : 'refused'
+		const reason = accepted ? '' : outcome.reason
+		if (accepted) counters.pushesAccepted++
+		else if (result === 'failed') counters.pushesFailed++
+		else counters.pushesRefused++
+		const agent = branch.device?.agent.aor ?? ''
+		const callId = branch.call instanceof AgentCall ? branch.call.invite.callId : ''
+		const row: PushOutcomeRecord = { pushId, callId, agent, deviceId: branch.deviceId, sentAt: branch.pushedAt, result, status: outcome.status, reason, pushMs, wakeMs: this.#wakes.get(branch.deviceId)?.wakeMs }
+		this.#record(row)
+		if (accepted) this.#wakes.set(branch.deviceId, row)
+		const name = accepted ? 'push-accepted' : outcome.kind === 'misconfigured' ? 'push-misconfigured' : 'push-refused'
+		const hint = outcome.kind === 'misconfigured' ? outcome.hint : undefined
+		this.context.event(name, { push: pushId, agent, device: branch.deviceId, status: outcome.status, reason: reason || undefined, pushMs, hint })
+	}
+
+	/** A REGISTER after a push: the device woke. */
+	#woke(device: Device, now: number): void {
+		const pushed = this.#wakes.get(device.id)
+		if (pushed === undefined) return
+		this.#wakes.delete(device.id)
+		const wakeMs = now - pushed.sentAt
+		device.lastWakeMs = wakeMs
+		this.context.counters.wakes++
+		this.#record({ ...pushed, wakeMs })
+		this.context.event('device-woke', { agent: device.agent.aor, device: device.id, wakeMs })
+	}
+
+	#record(row: PushOutcomeRecord): void {
+		const known = this.#outcomes.findIndex(({ pushId }) => pushId === row.pushId)
+		if (known >= 0) this.#outcomes[known] = row
+		else this.#outcomes.unshift(row)
+		if (this.#outcomes.length > MAX_PUSHES_SHOWN) this.#outcomes.pop()
+		this.context.save([{ table: 'push', op: 'put', row }])
+	}
+
+	// — live calls —
+
+	answered(call: AgentCall, device: Device | undefined): void {
+		this.context.event('call-answered', { call: call.id, agent: call.agent, device: device?.id })
+		this.enterLive({ id: call.invite.callId, agent: call.agent, direction: 'to-agent', state: 'live', caller: callerOf(call.invite).number, since: call.receivedAt, holdUntil: undefined })
+	}
+
+	enterLive(call: CallView): void {
+		this.#live.set(call.id, call)
+	}
+
+	/** A BYE for it was answered. */
+	leaveLive(callId: string): void {
+		this.#live.delete(callId)
+	}
+
+	get liveCount(): number {
+		return this.#live.size
+	}
+
+	get heldCount(): number {
+		let count = 0
+		for (const call of this.#calls) if (call.over === undefined && call.state === 'held') count++
+		return count
+	}
+
+	views(): CallView[] {
+		const views: CallView[] = []
+		for (const call of this.#calls) {
+			if (call.over !== undefined) continue
+			const { state } = call
+			const holdUntil = state === 'held' ? call.holdUntil : undefined
+			views.push({ id: call.invite.callId, agent: call.agent, direction: 'to-agent', state, caller: callerOf(call.invite).number, since: call.receivedAt, holdUntil })
+		}
+		for (const [, call] of this.#live.entries()) views.push(call)
+		return views
+	}
+
+	get outcomes(): readonly PushOutcomeRecord[] {
+		return this.#outcomes
+	}
+
+	/** The one Contact the PBX knows for the agent (invariant: a function of the agent alone). */
+	stableContact(aor: string, listener: number): string {
+		const at = aor.lastIndexOf('@')
+		return `${aor.slice(0, at)}@${this.context.host(listener)}`
+	}
+
+	ownRoute(message: SipMessage): OwnRoute {
+		return ownRoute(message, this.#own)
+	}
+
+	#add(call: AgentCall): void {
+		this.#calls.add(call)
+		this.#byServer.set(call.server, call)
+		let ofAgent = this.#byAgent.get(call.agent)
+		if (ofAgent === undefined) {
+			ofAgent = new Set()
+			this.#byAgent.set(call.agent, ofAgent)
+		}
+		ofAgent.add(call)
+	}
+}
+
+/** Does this outcome say that the token itself is dead? */
+export function tokenDied(outcome: PushOutcome, registeredAt: number): boolean {
+	if (outcome.kind === 'bad-token') return true
+	/* 410 tells since when: a REGISTER after that has brought the token anew */
+	return outcome.kind === 'gone' && registeredAt <= (outcome.timestampMs || Infinity)
+}
+

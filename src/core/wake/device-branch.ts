@@ -1,0 +1,126 @@
+/** One device's branch of a call to an agent: walks the table of branch.ts and does what it says. */
+import { Deadline } from '../../lib/deadlines.ts'
+import type { SipMessage } from '../../sip/message.ts'
+import type { ClientTransaction, ClientUser, Due, Timed } from '../../transaction/transactions.ts'
+import { sendCancel } from '../proxy/pass.ts'
+import type { Device } from '../registrar/devices.ts'
+import { BRANCH, type BranchAction, type BranchEvent, type BranchState } from './branch.ts'
+import type { Calls } from './calls.ts'
+
+/** A flow that gives no answer at all in this time is dead: three copies of the INVITE were sent (0, 0.5, 1.5 s). */
+export const SILENCE_MS = 1_800
+
+/** A phone may wake this long after the end of its call and still be told that it is over. */
+export const GHOST_MS = 60_000
+
+/** What a branch needs of its call. */
+export interface BranchOwner {
+	readonly calls: Calls
+	send(branch: Branch, now: number): void
+	wake(branch: Branch): void
+	silent(branch: Branch, now: number): void
+	settle(now: number): void
+	provisional(branch: Branch, answer: SipMessage, now: number): void
+	final(branch: Branch, answer: SipMessage, live: boolean, now: number): void
+	branchLapsed(): void
+	/** Reason rows for its CANCEL. */
+	endRows(): readonly (readonly [string, string])[]
+}
+
+/** One device's part in the call. */
+export class Branch implements ClientUser, Timed {
+	readonly call: BranchOwner
+	readonly deviceId: number
+	readonly viaBranch: string
+	state: BranchState = 'idle'
+	client: ClientTransaction | undefined = undefined
+	pushId = ''
+	pushedAt = 0
+	/** none → stored (waits for the commit) → sent → accepted or refused. */
+	push: 'none' | 'storing' | 'sent' | 'accepted' | 'refused' = 'none'
+	/** A 2xx nobody wanted was ended with a BYE. */
+	phantomEnded = false
+	/** Neither awake nor wakeable: nobody waits for it alone. */
+	hopeless = false
+	readonly #timer: Deadline<Due>
+
+	constructor(call: BranchOwner, deviceId: number, viaBranch: string) {
+		this.call = call
+		this.deviceId = deviceId
+		this.viaBranch = viaBranch
+		this.#timer = new Deadline<Due>({ owner: this, event: 'timer' })
+	}
+
+	get device(): Device | undefined {
+		return this.call.calls.devices.device(this.deviceId)
+	}
+
+	/** Walks the table. */
+	on(event: BranchEvent, now: number): void {
+		const row = BRANCH[this.state][event]
+		this.state = row.to
+		for (const action of row.do) this.#act(action, now)
+	}
+
+	response(_client: ClientTransaction, answer: SipMessage, now: number): void {
+		const { device } = this
+		if (device !== undefined) this.call.calls.pings.seen(device, now)
+		if (answer.status < 200) {
+			const live = this.state === 'calling' || this.state === 'proceeding' || this.state === 'waking'
+			this.on('provisional', now)
+			if (live) this.call.provisional(this, answer, now)
+		} else {
+			const live = this.state !== 'ended'
+			this.on('final', now)
+			this.call.final(this, answer, live, now)
+		}
+	}
+
+	/** Timer B: the flow swallowed all copies; its silence was noticed long before. */
+	timedOut(_client: ClientTransaction, now: number): void {
+		this.client = undefined
+		this.on('dead', now)
+		if (this.state === 'waking') this.on('refused', now)
+		this.call.settle(now)
+	}
+
+	due(_event: string, now: number): void {
+		if (this.state !== 'calling') {
+			this.on('lapse', now)
+			return this.call.branchLapsed()
+		}
+		this.call.silent(this, now)
+	}
+
+	#act(action: BranchAction, now: number): void {
+		const { call } = this
+		const { context } = call.calls
+		switch (action) {
+			case 'send':
+				return call.send(this, now)
+			case 'replay':
+				call.calls.replayed(this)
+				return call.send(this, now)
+			case 'park':
+				return this.client?.park(now)
+			case 'armSilence':
+				return context.deadlines.after(this.#timer, now, SILENCE_MS)
+			case 'armLapse':
+				return context.deadlines.after(this.#timer, now, GHOST_MS)
+			case 'disarmSilence':
+			case 'disarmLapse':
+				return context.deadlines.disarm(this.#timer)
+			case 'push':
+				return call.wake(this)
+			case 'markBackground':
+				if (this.device !== undefined) call.calls.pings.asleep(this.device)
+				return
+			case 'cancel':
+				if (this.client !== undefined) sendCancel(call.calls.transactions, this.client, call.endRows(), now)
+				return
+			case 'forget':
+				context.deadlines.disarm(this.#timer)
+				if (this.client !== undefined) call.calls.transactions.forget(this.client)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+/** What the push says: all that CallKit needs to show the call before the INVITE is there. */
+import { parseNameAddr } from '../../sip/address.ts'
+import { Header } from '../../sip/headers.ts'
+import type { SipMessage } from '../../sip/message.ts'
+import { parseUri, unescape } from '../../sip/uri.ts'
+import { MAX_PAYLOAD_BYTES } from '../effects.ts'
+
+/** Longer names are cut: no screen shows more, and the payload has room for nothing else. */
+export const MAX_CALLER_NAME_LENGTH = 128
+
+export interface Caller {
+	readonly name: string
+	readonly number: string
+}
+
+export interface PushCall {
+	/** The INVITE's Call-ID: the app finds its call by it. */
+	readonly callId: string
+	/** CallKit's UUID of the call, the same for every device of the agent. */
+	readonly uuid: string
+	readonly caller: Caller
+	readonly agent: string
+	/** ms since the epoch. */
+	readonly time: number
+}
+
+/** RFC 3261 §20.20: who calls, from From; the number is the user part, or the whole URI where it has none. */
+export function callerOf(invite: SipMessage): Caller {
+	const from = parseNameAddr(invite.first(Header.From) ?? '')
+	const uri = parseUri(from?.uri ?? '')
+	const number = utf8(unescape(uri?.user ?? from?.uri ?? ''))
+	const name = utf8(unquoted(from?.display ?? ''))
+	return { name: [...(name || number)].slice(0, MAX_CALLER_NAME_LENGTH).join(''), number: number.slice(0, MAX_CALLER_NAME_LENGTH) }
+}
+
+/** The JSON for APNs, at most {@link MAX_PAYLOAD_BYTES} octets. */
+export function payloadOf(call: PushCall): string {
+	const whole = JSON.stringify({
+		aps: {},
+		callId: call.callId,
+		uuid: call.uuid,
+		callerName: call.caller.name,
+		callerNumber: call.caller.number,
+		agent: call.agent,
+		time: new Date(call.time).toISOString(),
+	})
+	return utf8Length(whole) <= MAX_PAYLOAD_BYTES ? whole : minimalPayloadOf(call)
+}
+
+/** Only what CallKit cannot do without, for when APNs complains of the size or the request. */
+export function minimalPayloadOf(call: PushCall): string {
+	const callId = call.callId.length <= MAX_CALL_ID_LENGTH ? { callId: call.callId } : {}
+	return JSON.stringify({ aps: {}, ...callId, uuid: call.uuid, callerNumber: call.caller.number })
+}
+
+/** A Call-ID longer than this would not fit into the payload once it is escaped. */
+const MAX_CALL_ID_LENGTH = 512
+
+function unquoted(display: string): string {
+	const text = display.trim()
+	return text.startsWith('"') && text.endsWith('"') ? text.slice(1, -1).replace(/\\(.)/g, '$1') : text
+}
+
+/** Octets, one a char, read as UTF-8; left as they are where they are none. */
+function utf8(octets: string): string {
+	if (!/[\x80-\xff]/.test(octets)) return octets
+	try {
+		return decodeURIComponent(octets.replace(/[^A-Za-z0-9]/g, (c) => `%${c.charCodeAt(0).toString(16).padStart(2, '0')}`))
+	} catch {
+		return octets
+	}
+}
+
+function utf8Length(text: string): number {
+	let length = 0
+	for (const char of text) {
+		const code = char.codePointAt(0)!
+		length += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4
+	}
+	return length
+}

@@ -1,0 +1,87 @@
+/**
+ * INVITE client transaction: RFC 3261 figure 5 with the Accepted state of RFC 6026 §7.2, and one state of ours.
+ *
+ * `parked`: the device did not answer at all and is being woken, so sending goes on only when it registers anew. The
+ * transaction stays the same one: what then goes to the new flow has the same branch, so a phone that still finds
+ * the first copy in its socket takes the second for a retransmission, and not for a merged request (§8.2.2.2).
+ */
+export type InviteClientState = 'calling' | 'parked' | 'proceeding' | 'completed' | 'accepted' | 'terminated'
+export type InviteClientEvent = 'provisional' | 'success' | 'failure' | 'retransmit' | 'timeout' | 'linger' | 'park' | 'redirect'
+export type InviteClientAction = 'send' | 'armRetransmit' | 'backOff' | 'disarmRetransmit' | 'armTimeout' | 'disarmTimeout' | 'pass' | 'ack' | 'linger' | 'timeOut' | 'end'
+
+interface Row {
+	readonly to: InviteClientState
+	readonly do: readonly InviteClientAction[]
+}
+
+const stay = <S extends InviteClientState>(to: S) => ({ to, do: [] }) as const
+
+const answered = {
+	provisional: { to: 'proceeding', do: ['disarmRetransmit', 'disarmTimeout', 'pass'] },
+	success: { to: 'accepted', do: ['disarmRetransmit', 'disarmTimeout', 'linger', 'pass'] },
+	failure: { to: 'completed', do: ['disarmRetransmit', 'disarmTimeout', 'ack', 'linger', 'pass'] },
+} as const
+
+export const INVITE_CLIENT = {
+	calling: {
+		...answered,
+		/* timer A */
+		retransmit: { to: 'calling', do: ['send', 'backOff'] },
+		/* timer B */
+		timeout: { to: 'terminated', do: ['disarmRetransmit', 'timeOut', 'end'] },
+		linger: stay('calling'),
+		park: { to: 'parked', do: ['disarmRetransmit', 'disarmTimeout'] },
+		redirect: { to: 'calling', do: ['send', 'armRetransmit', 'armTimeout'] },
+	},
+	parked: {
+		...answered,
+		retransmit: stay('parked'),
+		timeout: stay('parked'),
+		linger: stay('parked'),
+		park: stay('parked'),
+		redirect: { to: 'calling', do: ['send', 'armRetransmit', 'armTimeout'] },
+	},
+	proceeding: {
+		provisional: { to: 'proceeding', do: ['pass'] },
+		success: { to: 'accepted', do: ['linger', 'pass'] },
+		failure: { to: 'completed', do: ['ack', 'linger', 'pass'] },
+		retransmit: stay('proceeding'),
+		timeout: stay('proceeding'),
+		linger: stay('proceeding'),
+		park: stay('proceeding'),
+		redirect: stay('proceeding'),
+	},
+	completed: {
+		provisional: stay('completed'),
+		success: stay('completed'),
+		/* the UAS retransmits: our ACK was lost */
+		failure: { to: 'completed', do: ['ack'] },
+		retransmit: stay('completed'),
+		timeout: stay('completed'),
+		/* timer D */
+		linger: { to: 'terminated', do: ['end'] },
+		park: stay('completed'),
+		redirect: stay('completed'),
+	},
+	accepted: {
+		provisional: stay('accepted'),
+		success: { to: 'accepted', do: ['pass'] },
+		failure: stay('accepted'),
+		retransmit: stay('accepted'),
+		timeout: stay('accepted'),
+		/* timer M */
+		linger: { to: 'terminated', do: ['end'] },
+		park: stay('accepted'),
+		redirect: stay('accepted'),
+	},
+	terminated: {
+		provisional: stay('terminated'),
+		success: stay('terminated'),
+		failure: stay('terminated'),
+		retransmit: stay('terminated'),
+		timeout: stay('terminated'),
+		linger: stay('terminated'),
+		park: stay('terminated'),
+		redirect: stay('terminated'),
+	},
+} as const satisfies Record<InviteClientState, Record<InviteClientEvent, Row>>
