@@ -1,6 +1,6 @@
 /** Octets → message. Total: whatever comes, a {@link SipMessage} goes out, its `fault` says what is wrong with it. */
 import { type FaultCode, fault } from './faults.ts'
-import { decimal, skipClass, TOKEN } from './grammar.ts'
+import { CLASS, DIGIT, decimal, isNamed, skipClass, TOKEN } from './grammar.ts'
 import { decodeLatin1 } from './latin1.ts'
 import { SipMessage } from './message.ts'
 import { methodIn } from './methods.ts'
@@ -86,12 +86,12 @@ function startLine(line: string): StartLine {
 /** `Method SP Request-URI SP SIP-Version`, exactly one SP each. */
 function requestLine(line: string): StartLine {
 	const methodEnd = line.indexOf(' ')
-	const uriEnd = line.lastIndexOf(' ')
-	const uri = line.slice(methodEnd + 1, Math.max(uriEnd, methodEnd + 1))
-	const good = methodEnd > 0 && uriEnd > methodEnd + 1 && !uri.includes(' ') && isSipVersion(line, uriEnd + 1)
-	if (!good || skipClass(line, 0, TOKEN) !== methodEnd) return misreadRequest(line)
-	const version = line.slice(uriEnd + 1)
-	const code = version === 'SIP/2.0' || version.slice(4) === '2.0' ? undefined : 'version'
+	const uriEnd = line.indexOf(' ', methodEnd + 1)
+	const wellSpaced = methodEnd > 0 && uriEnd > methodEnd + 1 && line.indexOf(' ', uriEnd + 1) < 0
+	if (!wellSpaced || !isSipVersion(line, uriEnd + 1) || skipClass(line, 0, TOKEN) !== methodEnd)
+		return misreadRequest(line)
+	const code = line.length === uriEnd + 8 && line.endsWith('2.0') ? undefined : 'version'
+	const uri = line.slice(methodEnd + 1, uriEnd)
 	return { method: methodIn(line, 0, methodEnd), uri, status: 0, reason: '', code }
 }
 
@@ -116,6 +116,5 @@ function statusLine(line: string): StartLine {
 
 /** Whether `SIP/` stands at `at`, case aside, and a digit behind it. */
 function isSipVersion(line: string, at: number): boolean {
-	if (line.startsWith('SIP/2.0', at)) return true
-	return /^sip\/\d/i.test(line.slice(at, at + 5))
+	return isNamed(line, at, at + 4, 'sip/') && (CLASS[line.charCodeAt(at + 4)]! & DIGIT) !== 0
 }

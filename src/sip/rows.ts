@@ -41,7 +41,7 @@ export function scanHead(text: string): Head {
 	let at = lineEnd + 2
 	let count = 0
 	let problem = lineEnd < 0 ? unended(text, 0) : undefined
-	for (; problem === undefined && !text.startsWith('\r\n', at); count++) {
+	for (; problem === undefined && !isEmptyLine(text, at); count++) {
 		const next = count === MAX_ROWS ? TOO_MANY : scanRow(text, at, count * ROW)
 		if (next < 0) {
 			problem = next === TOO_MANY ? 'too-many-headers' : next === MALFORMED ? 'header-line' : unended(text, at)
@@ -102,6 +102,10 @@ function unended(text: string, at: number): HeadProblem {
 	// The last octet may be half a CRLF.
 	if (/\r[^\n]|[^\r]\n|^\n/.test(rest)) return 'line-end'
 	return text.length > MAX_HEAD_OCTETS ? 'head-too-large' : 'head-unfinished'
+}
+
+function isEmptyLine(text: string, at: number): boolean {
+	return text.charCodeAt(at) === 0x0d && text.charCodeAt(at + 1) === 0x0a
 }
 
 function isBlank(code: number): boolean {
