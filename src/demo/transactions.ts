@@ -46,6 +46,8 @@ export interface TransactionUser {
 	/** No ACK came for the 2xx to this INVITE (§13.3.1.4). */
 	onUnacknowledged(invite: SipMessage, now: number): void
 	send(bytes: Uint8Array, to: Endpoint): void
+	/** Each message as it comes or goes, before anything is done about it. */
+	onMessage?(entry: Recorded): void
 }
 
 interface Client {
@@ -266,6 +268,7 @@ export class Transactions {
 	#record(entry: Recorded): void {
 		if (this.recorded.length >= MAX_RECORDED) this.recorded.splice(0, MAX_RECORDED / 2)
 		this.recorded.push(entry)
+		this.#user.onMessage?.(entry)
 	}
 }
 

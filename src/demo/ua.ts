@@ -23,6 +23,8 @@ export interface UaOptions {
 	/** Puts one datagram on the wire, from the user agent's own address `from`. */
 	readonly send: (bytes: Uint8Array, to: Endpoint, from: Endpoint) => void
 	readonly onEvent?: (event: UaEvent) => void
+	/** Each message as it comes or goes. */
+	readonly onMessage?: (entry: Recorded) => void
 }
 
 const HEX = '0123456789abcdef'
@@ -42,6 +44,7 @@ export abstract class UserAgent implements Party {
 			onRequest: (message, from, now) => this.#onRequest(message, from, now),
 			onUnacknowledged: (invite, now) => this.calls.onUnacknowledged(invite, now),
 			send: (bytes, to) => options.send(bytes, to, this.self),
+			onMessage: (entry) => options.onMessage?.(entry),
 		})
 	}
 
