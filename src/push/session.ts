@@ -3,7 +3,14 @@
  * die: refused, GOAWAY, closed, or silent. Bun's stream and session timeouts are late or never fire, so all
  * timers here are our own.
  */
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2'
+import {
+	type ClientHttp2Session,
+	type ClientHttp2Stream,
+	connect,
+	constants,
+	type IncomingHttpHeaders,
+	type IncomingHttpStatusHeader,
+} from 'node:http2'
 
 /** TCP, TLS and SETTINGS; then dial anew. */
 export const DIAL_TIMEOUT_MS = 2500
@@ -181,23 +188,29 @@ export class Exchange<Errand> {
 
 	#listen(): void {
 		const stream = this.#stream
-		stream.setEncoding('utf8')
-		stream.on('response', (headers) => {
-			this.#status = Number(headers[':status'])
-			this.#date = headers.date
-			if (this.#status === constants.HTTP_STATUS_OK) this.#finish()
-		})
-		stream.on('data', (chunk: string) => {
-			if (this.#body.length < BODY_MAX_LENGTH) this.#body += chunk
-		})
-		/* A connection that breaks can end the stream before any response: only `close` then decides. */
-		stream.on('end', () => {
-			if (this.#status !== 0) this.#finish()
-		})
+		stream.on('response', (headers) => this.#began(headers))
 		stream.on('error', (error) => {
 			this.#fault = codeOf(error)
 		})
+		/* A connection that breaks can end the stream without error or response: `close` decides. */
 		stream.on('close', () => this.#finish())
+	}
+
+	/** Reads on only now: a stream that is read from the start costs 6 % more, and acceptances have no body. */
+	#began(headers: IncomingHttpHeaders & IncomingHttpStatusHeader): void {
+		const stream = this.#stream
+		this.#status = headers[':status'] ?? 0
+		this.#date = headers.date
+		if (this.#status === constants.HTTP_STATUS_OK) {
+			stream.resume()
+			this.#finish()
+			return
+		}
+		stream.setEncoding('utf8')
+		stream.on('data', (chunk: string) => {
+			if (this.#body.length < BODY_MAX_LENGTH) this.#body += chunk
+		})
+		stream.on('end', () => this.#finish())
 	}
 
 	#finish(): void {
