@@ -7,9 +7,10 @@ import type { PushOutcome, PushResultInput } from '../core/inputs.ts'
 import type { PushEnvironment } from '../core/model.ts'
 import type { Secret } from '../lib/secret.ts'
 import { KeyBreaker } from './breaker.ts'
+import type { Answer } from './exchange.ts'
 import { ApnsHost, type Errand } from './host.ts'
 import { outcomeOf, type Refusal, type Remedy, type Rule, readRefusal, ruleFor, ruleForSilence } from './reasons.ts'
-import type { Answer, ApnsSession } from './session.ts'
+import type { ApnsSession } from './session.ts'
 import { ProviderToken, type TokenStore } from './token.ts'
 
 /** From `send` to the result: two attempts of 2.5 s and a dial; far inside a hold of 20 s. */

@@ -3,8 +3,9 @@
  * it sends errands and says what came back.
  */
 import type { EventName, EventValue } from '../core/effects.ts'
+import { type Answer, Exchange } from './exchange.ts'
 import { CERTIFICATE_FAULTS } from './reasons.ts'
-import { type Answer, ApnsSession, Exchange } from './session.ts'
+import { ApnsSession } from './session.ts'
 
 /** Requests under way at once on a host: what APNs allows on a session (SETTINGS_MAX_CONCURRENT_STREAMS 1000). */
 export const MAX_IN_FLIGHT = 1000
@@ -61,11 +62,7 @@ export class ApnsHost<E extends Errand> {
 		if (options.alwaysWarm) this.#dial()
 	}
 
-	get inFlight(): number {
-		return this.#underWay.size
-	}
-
-	get queued(): number {
+	get #waiting(): number {
 		return this.#queue.length + this.#delayed.length
 	}
 
@@ -75,7 +72,7 @@ export class ApnsHost<E extends Errand> {
 
 	/** False where the queue is full: the errand has not been taken. */
 	add(errand: E, now: number): boolean {
-		if (this.queued >= MAX_QUEUED) return false
+		if (this.#waiting >= MAX_QUEUED) return false
 		this.#usedAt = now
 		this.#queue.push(errand)
 		this.#pump(now)
@@ -206,7 +203,7 @@ export class ApnsHost<E extends Errand> {
 	}
 
 	#isWanted(): boolean {
-		const outstanding = this.#queue.length + this.#delayed.length + this.#underWay.size > 0
+		const outstanding = this.#waiting + this.#underWay.size > 0
 		return this.#options.alwaysWarm || outstanding || performance.now() - this.#usedAt < WARM_FOR_MS
 	}
 

@@ -154,15 +154,15 @@ export interface Refusal {
 	readonly timestampMs: number
 }
 
-/** APNs' reasons are words of this size; something longer is not APNs and must not fill the log. */
-const REASON_MAX_LENGTH = 64
+/** APNs' reasons are single words; anything else is not from APNs and must not get into the log. */
+const REASON_SHAPE = /^\w{1,64}$/
 
 /** Reads `{"reason":"…","timestamp":…}`; never throws. Without a reason it is `HTTP <status>`. */
 export function readRefusal(status: number, body: string): Refusal {
 	const parsed = parseObject(body)
 	const { reason, timestamp } = parsed
 	return {
-		reason: typeof reason === 'string' && reason !== '' ? reason.slice(0, REASON_MAX_LENGTH) : `HTTP ${status}`,
+		reason: typeof reason === 'string' && REASON_SHAPE.test(reason) ? reason : `HTTP ${status}`,
 		timestampMs: typeof timestamp === 'number' && timestamp > 0 ? timestamp : 0,
 	}
 }

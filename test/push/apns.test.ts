@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import type { ApnsStandIn } from '../../src/demo/apns.ts'
+import type { ApnsStandIn, StandInAnswer } from '../../src/demo/apns.ts'
 import { Secret } from '../../src/lib/secret.ts'
 import { apnsUrls } from '../../src/push/apns.ts'
 import { BREAKER_REFUSALS } from '../../src/push/breaker.ts'
@@ -106,6 +106,13 @@ test('a token or a topic that could not stand in a request never reaches one', a
 	expect((await send()).outcome.kind).toBe('accepted')
 	expect(apns.pushes.length).toBe(pushes + 1)
 	expect(apns.sessions).toBe(sessions + 1)
+})
+
+test('a body that is longer than any of APNs is not kept', async () => {
+	const { send } = open(oneHost(apns.url), apns.caPem)
+	const long: StandInAnswer = { kind: 'answer', status: 410, reason: 'x'.repeat(100_000) }
+	apns.next(long)
+	expect((await send()).outcome).toEqual({ kind: 'gone', status: 410, reason: 'HTTP 410', timestampMs: 0 })
 })
 
 test('no result comes before send has returned', () => {

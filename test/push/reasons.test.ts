@@ -87,7 +87,8 @@ test.each([
 	['null', { reason: 'HTTP 400', timestampMs: 0 }],
 	['{"reason":7,"timestamp":"x"}', { reason: 'HTTP 400', timestampMs: 0 }],
 	['{"reason":"Unregistered","timestamp":1700000000123}', { reason: 'Unregistered', timestampMs: 1_700_000_000_123 }],
-	[`{"reason":"${'x'.repeat(5000)}"}`, { reason: 'x'.repeat(64), timestampMs: 0 }],
+	[`{"reason":"${'x'.repeat(65)}"}`, { reason: 'HTTP 400', timestampMs: 0 }],
+	['{"reason":"two\\nlines"}', { reason: 'HTTP 400', timestampMs: 0 }],
 ])('a body is read whatever it is: %p', (body, refusal) => {
 	expect(readRefusal(400, body)).toEqual(refusal)
 })

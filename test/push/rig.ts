@@ -94,7 +94,7 @@ export async function until(condition: () => boolean, limitMs = 3000): Promise<v
 }
 
 /** A TCP relay in front of `port` that can go silent: `cut` lets no octet through any more on what is connected now. */
-export async function startRelay(port: number): Promise<{ url: string; cut(): void; close(): void }> {
+export async function startRelay(port: number, listenPort = 0): Promise<{ url: string; cut(): void; close(): void }> {
 	const pairs: Socket[] = []
 	const server = createServer((near) => {
 		const far = connect(port, '127.0.0.1')
@@ -108,7 +108,7 @@ export async function startRelay(port: number): Promise<{ url: string; cut(): vo
 			from.on('close', () => to.destroy())
 		}
 	})
-	await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+	await new Promise<void>((resolve) => server.listen(listenPort, '127.0.0.1', resolve))
 	return {
 		url: `https://127.0.0.1:${(server.address() as { port: number }).port}`,
 		cut: () => {
