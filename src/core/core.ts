@@ -48,7 +48,8 @@ export class Core {
 		this.calls = new Calls(this.context, this.transactions, this.devices, this.#pings, own, restored.pushOutcomes)
 		this.#router = new Router(this.context, this.transactions, this.devices, this.filter, this.calls, own)
 		this.#relay = new RegisterRelay(this.context, this.transactions, this.devices, {
-			registerAnswered: (flow, status, hadCredentials, stale, at) => this.filter.registerAnswered(flow, status, hadCredentials, stale, at),
+			registerAnswered: (flow, status, hadCredentials, stale, at) =>
+				this.filter.registerAnswered(flow, status, hadCredentials, stale, at),
 			deviceSeen: (device, at) => this.#pings.noteAwake(device, at),
 			deviceRegistered: (device, at) => this.calls.deviceRegistered(device, at),
 			pbxTimedOut: (at) => this.#pbxTimedOut(at),
@@ -64,6 +65,12 @@ export class Core {
 	/** What the last input led to, in order; whoever performs it empties the array. */
 	get effects(): Effect[] {
 		return this.context.effects
+	}
+
+	/** Asked by the transport before it keeps anything of a source it does not know: is this datagram worth it? */
+	admits(listener: number, address: string, port: number, bytes: Uint8Array): boolean {
+		if (this.filter.worthParsing(address, bytes) || this.filter.isTrustedAddress(address, port)) return true
+		return this.devices.flow(`${listener}|${address}|${port}`) !== undefined
 	}
 
 	/** ms; Infinity when there is nothing to wait for. */
@@ -97,7 +104,8 @@ export class Core {
 	}
 
 	#fires(now: number): void {
-		for (let due = this.#deadlines.take(now); due !== undefined; due = this.#deadlines.take(now)) due.what.owner.due(due.what.event, now)
+		for (let due = this.#deadlines.take(now); due !== undefined; due = this.#deadlines.take(now))
+			due.what.owner.due(due.what.event, now)
 		this.transactions.sweep(now)
 	}
 
@@ -136,7 +144,7 @@ export class Core {
 	}
 
 	#fromStranger(flow: Flow, bytes: Uint8Array, now: number): void {
-		if (!this.filter.worthParsing(flow, bytes)) return
+		if (!this.filter.worthParsing(flow.address, bytes)) return
 		if (isKeepAlive(bytes)) return
 		const message = parse(bytes)
 		if (message.status > 0 || message.method === '' || message.fault !== undefined) {
@@ -159,7 +167,8 @@ export class Core {
 		const known = this.transactions.findServer(message)
 		if (known !== undefined) return this.transactions.absorb(known, message, now)
 		const name = registeredName(message, this.context.settings.domain)
-		if (name !== undefined && bound.devices.has(name.aor)) return this.#relayRegister(message, bound.flow, name.aor, name.user, now)
+		if (name !== undefined && bound.devices.has(name.aor))
+			return this.#relayRegister(message, bound.flow, name.aor, name.user, now)
 		this.#strangerRequest(message, bound.flow, now)
 	}
 

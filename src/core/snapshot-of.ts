@@ -53,7 +53,13 @@ function deviceView(device: Device): DeviceView {
 		lastPongAt,
 		registeredAt,
 		expiresAt,
-		push: push && { provider: push.provider, environment: push.environment, topic: push.topic, token: push.token.masked(), dead: device.tokenDead },
+		push: push && {
+			provider: push.provider,
+			environment: push.environment,
+			topic: push.topic,
+			token: push.token.masked(),
+			dead: device.tokenDead,
+		},
 		lastWakeMs,
 	}
 }

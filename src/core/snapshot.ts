@@ -4,7 +4,12 @@ import type { PushOutcomeRecord, Reach } from './model.ts'
 export interface Snapshot {
 	/** ms since the epoch. */
 	readonly now: number
-	readonly pbx: { readonly address: string; readonly port: number; readonly lastAnswerAt: number | undefined; readonly silent: boolean }
+	readonly pbx: {
+		readonly address: string
+		readonly port: number
+		readonly lastAnswerAt: number | undefined
+		readonly silent: boolean
+	}
 	readonly draining: boolean
 	/** A sentence while the last commit failed; undefined while the store works. */
 	readonly storeFault: string | undefined
@@ -33,7 +38,15 @@ export interface DeviceView {
 	readonly lastPongAt: number | undefined
 	readonly registeredAt: number
 	readonly expiresAt: number
-	readonly push: { readonly provider: string; readonly environment: string; readonly topic: string; readonly token: string; readonly dead: boolean } | undefined
+	readonly push:
+		| {
+				readonly provider: string
+				readonly environment: string
+				readonly topic: string
+				readonly token: string
+				readonly dead: boolean
+		  }
+		| undefined
 	/** push → REGISTER of the last wake, ms. */
 	readonly lastWakeMs: number | undefined
 }

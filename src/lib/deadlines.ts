@@ -146,7 +146,8 @@ export class Deadlines<T> {
 
 	#first(): Deadline<T> | undefined {
 		let first = this.#heap.head
-		for (const { head } of this.#lists) if (head !== undefined && (first === undefined || head.at < first.at)) first = head
+		for (const { head } of this.#lists)
+			if (head !== undefined && (first === undefined || head.at < first.at)) first = head
 		return first
 	}
 

@@ -6,8 +6,27 @@
  * the first copy in its socket takes the second for a retransmission, and not for a merged request (§8.2.2.2).
  */
 export type InviteClientState = 'calling' | 'parked' | 'proceeding' | 'completed' | 'accepted' | 'terminated'
-export type InviteClientEvent = 'provisional' | 'success' | 'failure' | 'retransmit' | 'timeout' | 'linger' | 'park' | 'redirect'
-export type InviteClientAction = 'send' | 'armRetransmit' | 'backOff' | 'disarmRetransmit' | 'armTimeout' | 'disarmTimeout' | 'pass' | 'ack' | 'linger' | 'timeOut' | 'end'
+export type InviteClientEvent =
+	| 'provisional'
+	| 'success'
+	| 'failure'
+	| 'retransmit'
+	| 'timeout'
+	| 'linger'
+	| 'park'
+	| 'redirect'
+export type InviteClientAction =
+	| 'send'
+	| 'armRetransmit'
+	| 'backOff'
+	| 'disarmRetransmit'
+	| 'armTimeout'
+	| 'disarmTimeout'
+	| 'pass'
+	| 'ack'
+	| 'linger'
+	| 'timeOut'
+	| 'end'
 
 interface Row {
 	readonly to: InviteClientState

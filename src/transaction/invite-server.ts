@@ -4,8 +4,26 @@
  * `resend` and `send` differ in whose bytes go out: the last response again, or the one the transaction user gives.
  */
 export type InviteServerState = 'proceeding' | 'completed' | 'confirmed' | 'accepted' | 'terminated'
-export type InviteServerEvent = 'request' | 'ack' | 'provisional' | 'success' | 'failure' | 'retransmit' | 'timeout' | 'linger'
-export type InviteServerAction = 'send' | 'resend' | 'armRetransmit' | 'backOff' | 'disarmRetransmit' | 'armTimeout' | 'disarmTimeout' | 'linger' | 'lingerBriefly' | 'end'
+export type InviteServerEvent =
+	| 'request'
+	| 'ack'
+	| 'provisional'
+	| 'success'
+	| 'failure'
+	| 'retransmit'
+	| 'timeout'
+	| 'linger'
+export type InviteServerAction =
+	| 'send'
+	| 'resend'
+	| 'armRetransmit'
+	| 'backOff'
+	| 'disarmRetransmit'
+	| 'armTimeout'
+	| 'disarmTimeout'
+	| 'linger'
+	| 'lingerBriefly'
+	| 'end'
 
 interface Row {
 	readonly to: InviteServerState

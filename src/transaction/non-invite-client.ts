@@ -4,7 +4,15 @@
  */
 export type NonInviteClientState = 'trying' | 'proceeding' | 'terminated'
 export type NonInviteClientEvent = 'provisional' | 'final' | 'retransmit' | 'timeout'
-export type NonInviteClientAction = 'send' | 'backOff' | 'slowDown' | 'disarmRetransmit' | 'disarmTimeout' | 'pass' | 'timeOut' | 'end'
+export type NonInviteClientAction =
+	| 'send'
+	| 'backOff'
+	| 'slowDown'
+	| 'disarmRetransmit'
+	| 'disarmTimeout'
+	| 'pass'
+	| 'timeOut'
+	| 'end'
 
 interface Row {
 	readonly to: NonInviteClientState

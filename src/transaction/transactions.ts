@@ -7,10 +7,30 @@ import { Deadline, Deadlines } from '../lib/deadlines.ts'
 import { ackFor } from '../sip/build.ts'
 import type { SipMessage } from '../sip/message.ts'
 import { parse } from '../sip/parse.ts'
-import { INVITE_CLIENT, type InviteClientAction, type InviteClientEvent, type InviteClientState } from './invite-client.ts'
-import { INVITE_SERVER, type InviteServerAction, type InviteServerEvent, type InviteServerState } from './invite-server.ts'
-import { NON_INVITE_CLIENT, type NonInviteClientAction, type NonInviteClientEvent, type NonInviteClientState } from './non-invite-client.ts'
-import { NON_INVITE_SERVER, type NonInviteServerAction, type NonInviteServerEvent, type NonInviteServerState } from './non-invite-server.ts'
+import {
+	INVITE_CLIENT,
+	type InviteClientAction,
+	type InviteClientEvent,
+	type InviteClientState,
+} from './invite-client.ts'
+import {
+	INVITE_SERVER,
+	type InviteServerAction,
+	type InviteServerEvent,
+	type InviteServerState,
+} from './invite-server.ts'
+import {
+	NON_INVITE_CLIENT,
+	type NonInviteClientAction,
+	type NonInviteClientEvent,
+	type NonInviteClientState,
+} from './non-invite-client.ts'
+import {
+	NON_INVITE_SERVER,
+	type NonInviteServerAction,
+	type NonInviteServerEvent,
+	type NonInviteServerState,
+} from './non-invite-server.ts'
 import { MAX_LINGERING, SIXTY_FOUR_T1, T1, T2, T4 } from './timers.ts'
 
 /** Where bytes go: a listener of ours and an address behind it. */
@@ -104,7 +124,14 @@ export class ClientTransaction implements Timed {
 	lingering: Deadline<ServerTransaction | ClientTransaction> | undefined = undefined
 	readonly #layer: Transactions
 
-	constructor(layer: Transactions, branch: string, invite: boolean, bytes: Uint8Array, to: Destination, user: ClientUser) {
+	constructor(
+		layer: Transactions,
+		branch: string,
+		invite: boolean,
+		bytes: Uint8Array,
+		to: Destination,
+		user: ClientUser,
+	) {
 		this.#layer = layer
 		this.branch = branch
 		this.invite = invite
@@ -138,7 +165,8 @@ const CANCEL_MARK = '/cancel'
 /** RFC 3261 §17.2.3: the key a request of this transaction has; ACK has the one of its INVITE. */
 export function serverKey(m: SipMessage, method: string): string {
 	const via = m.via
-	if (via.branch.startsWith('z9hG4bK') && via.branch.length > 7) return `${via.branch}|${via.host}:${via.port}|${method}`
+	if (via.branch.startsWith('z9hG4bK') && via.branch.length > 7)
+		return `${via.branch}|${via.host}:${via.port}|${method}`
 	/* RFC 2543 matching: the fields of the request itself. The To-tag of an ACK is ours, so it is left out. */
 	return `${m.callId}|${m.cseq}|${m.fromTag}|${m.uri}|${via.host}:${via.port};${via.branch}|${method}`
 }
@@ -193,7 +221,8 @@ export class Transactions {
 	/** A retransmission, or the ACK to a final response that is not 2xx. */
 	absorb(transaction: ServerTransaction, request: SipMessage, now: number): void {
 		this.#counters.retransmissionsAbsorbed++
-		if (transaction.invite) this.#inviteServer(transaction, request.method === 'ACK' ? 'ack' : 'request', undefined, now)
+		if (transaction.invite)
+			this.#inviteServer(transaction, request.method === 'ACK' ? 'ack' : 'request', undefined, now)
 		else this.#nonInviteServer(transaction, 'request', undefined, now)
 	}
 
@@ -201,7 +230,8 @@ export class Transactions {
 	respond(transaction: ServerTransaction, status: number, bytes: Uint8Array, now: number): void {
 		if (status >= 200 && transaction.finalStatus === 0) transaction.finalStatus = status
 		if (!transaction.invite) this.#nonInviteServer(transaction, status < 200 ? 'provisional' : 'final', bytes, now)
-		else this.#inviteServer(transaction, status < 200 ? 'provisional' : status < 300 ? 'success' : 'failure', bytes, now)
+		else
+			this.#inviteServer(transaction, status < 200 ? 'provisional' : status < 300 ? 'success' : 'failure', bytes, now)
 	}
 
 	/** Forgets a request that will get no answer. */
@@ -223,13 +253,23 @@ export class Transactions {
 		for (const action of row.do) this.#serverAction(t, action, bytes, now)
 	}
 
-	#nonInviteServer(t: ServerTransaction, event: NonInviteServerEvent, bytes: Uint8Array | undefined, now: number): void {
+	#nonInviteServer(
+		t: ServerTransaction,
+		event: NonInviteServerEvent,
+		bytes: Uint8Array | undefined,
+		now: number,
+	): void {
 		const row = NON_INVITE_SERVER[t.state as NonInviteServerState][event]
 		t.state = row.to
 		for (const action of row.do) this.#serverAction(t, action, bytes, now)
 	}
 
-	#serverAction(t: ServerTransaction, action: InviteServerAction | NonInviteServerAction, bytes: Uint8Array | undefined, now: number): void {
+	#serverAction(
+		t: ServerTransaction,
+		action: InviteServerAction | NonInviteServerAction,
+		bytes: Uint8Array | undefined,
+		now: number,
+	): void {
 		switch (action) {
 			case 'send':
 				t.last = bytes
@@ -280,7 +320,14 @@ export class Transactions {
 	}
 
 	/** Sends a request as a new client transaction. `branch` is the one in its topmost Via. */
-	open(branch: string, method: string, bytes: Uint8Array, to: Destination, user: ClientUser, now: number): ClientTransaction {
+	open(
+		branch: string,
+		method: string,
+		bytes: Uint8Array,
+		to: Destination,
+		user: ClientUser,
+		now: number,
+	): ClientTransaction {
 		const key = method === 'CANCEL' ? branch + CANCEL_MARK : branch
 		const t = new ClientTransaction(this, key, method === 'INVITE', bytes, to, user)
 		this.#clients.set(key, t)
@@ -325,13 +372,23 @@ export class Transactions {
 		for (const action of row.do) this.#clientAction(t, action, response, now)
 	}
 
-	#nonInviteClient(t: ClientTransaction, event: NonInviteClientEvent, response: SipMessage | undefined, now: number): void {
+	#nonInviteClient(
+		t: ClientTransaction,
+		event: NonInviteClientEvent,
+		response: SipMessage | undefined,
+		now: number,
+	): void {
 		const row = NON_INVITE_CLIENT[t.state as NonInviteClientState][event]
 		t.state = row.to
 		for (const action of row.do) this.#clientAction(t, action, response, now)
 	}
 
-	#clientAction(t: ClientTransaction, action: InviteClientAction | NonInviteClientAction, response: SipMessage | undefined, now: number): void {
+	#clientAction(
+		t: ClientTransaction,
+		action: InviteClientAction | NonInviteClientAction,
+		response: SipMessage | undefined,
+		now: number,
+	): void {
 		switch (action) {
 			case 'send':
 				this.#resend(t.to, t.bytes)
@@ -440,4 +497,3 @@ export function answerDestination(request: SipMessage, source: Destination, symm
 
 /** RFC 3261 §19.1.2. */
 const DEFAULT_PORT = 5060
-

@@ -20,7 +20,9 @@ export interface Name {
 	readonly user: string
 }
 
-export type StrangerVerdict = { readonly admit: true; readonly name: Name } | { readonly admit: false; readonly reject: boolean }
+export type StrangerVerdict =
+	| { readonly admit: true; readonly name: Name }
+	| { readonly admit: false; readonly reject: boolean }
 
 const DROP: StrangerVerdict = { admit: false, reject: false }
 const REJECT: StrangerVerdict = { admit: false, reject: true }
@@ -58,8 +60,8 @@ export class Filter {
 	}
 
 	/** Before anything is parsed: is this datagram worth a look? `REGISTER` is the one word a banned source may still try. */
-	worthParsing(flow: Flow, bytes: Uint8Array): boolean {
-		if (!this.sources.isBanned(sourceOf(flow.address)) || isRegister(bytes)) return true
+	worthParsing(address: string, bytes: Uint8Array): boolean {
+		if (!this.sources.isBanned(sourceOf(address)) || isRegister(bytes)) return true
 		this.#context.counters.bannedDropped++
 		return false
 	}
@@ -92,7 +94,8 @@ export class Filter {
 	registerAnswered(flow: Flow, status: number, hadCredentials: boolean, stale: boolean, now: number): void {
 		const source = sourceOf(flow.address)
 		if (status < 300) this.sources.succeeded(source, now)
-		else if (status === 403 || status === 404 || (hadCredentials && !stale && (status === 401 || status === 407))) this.sources.failed(source, now)
+		else if (status === 403 || status === 404 || (hadCredentials && !stale && (status === 401 || status === 407)))
+			this.sources.failed(source, now)
 	}
 
 	/** RFC 3261 §22.4 leaves names to the proxy: out of dialog, From must be an agent bound on the very flow. */
@@ -109,13 +112,19 @@ export class Filter {
 
 	#drop(request: SipMessage, source: string, now: number): StrangerVerdict {
 		this.#context.counters.strangersDropped++
-		const reject = this.#context.settings.strangers === 'reject' && request.method !== 'ACK' && this.sources.take(source, now)
+		const reject =
+			this.#context.settings.strangers === 'reject' && request.method !== 'ACK' && this.sources.take(source, now)
 		return reject ? REJECT : DROP
 	}
 
 	#isKnownDevice(request: SipMessage, name: Name): boolean {
 		const asked = askedOf(request, { topic: '', environment: 'production' })
-		return asked.kind === 'bindings' && asked.contacts.some(({ deviceKey }) => !deviceKey.startsWith('c:') && this.#devices.find(name.aor, deviceKey) !== undefined)
+		return (
+			asked.kind === 'bindings' &&
+			asked.contacts.some(
+				({ deviceKey }) => !deviceKey.startsWith('c:') && this.#devices.find(name.aor, deviceKey) !== undefined,
+			)
+		)
 	}
 }
 
@@ -128,7 +137,8 @@ export function registeredName(register: SipMessage, domain: string): Name | und
 
 function nameOf(value: string | undefined, domain: string): Name | undefined {
 	const uri = parseUri(parseNameAddr(value ?? '')?.uri ?? '')
-	if (uri?.user === undefined || uri.host !== domain || uri.user === '' || uri.user.length > MAX_USER_LENGTH) return undefined
+	if (uri?.user === undefined || uri.host !== domain || uri.user === '' || uri.user.length > MAX_USER_LENGTH)
+		return undefined
 	const user = canonicalUser(uri.user)
 	return { aor: `sip:${user}@${domain}`, user }
 }

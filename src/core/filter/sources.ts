@@ -80,7 +80,8 @@ export class Sources implements Timed {
 		const known = this.#source(source, now)
 		known.failures = now - known.lastFailureAt > FAILURE_WINDOW_MS ? 1 : known.failures + 1
 		known.lastFailureAt = now
-		if (known.failures >= this.#context.settings.banAfter) this.ban(source, 'failed authentication', now)
+		const { banAfter } = this.#context.settings
+		if (banAfter > 0 && known.failures >= banAfter) this.ban(source, 'failed authentication', now)
 	}
 
 	ban(source: string, reason: string, now: number): void {
@@ -122,7 +123,10 @@ export function sourceOf(address: string): string {
 	const parsed = ipaddr.parse(address)
 	if (!(parsed instanceof ipaddr.IPv6)) return address
 	if (parsed.isIPv4MappedAddress()) return parsed.toIPv4Address().toString()
-	return `${parsed.parts.slice(0, 4).map((part) => part.toString(16)).join(':')}::/64`
+	return `${parsed.parts
+		.slice(0, 4)
+		.map((part) => part.toString(16))
+		.join(':')}::/64`
 }
 
 /** Is an address inside one of these CIDRs? Parsed once, answers kept for the addresses seen lately. */
@@ -139,7 +143,9 @@ export class TrustedNetworks {
 		const seen = this.#seen.get(address)
 		if (seen !== undefined) return seen
 		const parsed = ipaddr.process(address)
-		const inside = this.#networks.some(([network, bits]) => network.kind() === parsed.kind() && parsed.match(network, bits))
+		const inside = this.#networks.some(
+			([network, bits]) => network.kind() === parsed.kind() && parsed.match(network, bits),
+		)
 		this.#seen.set(address, inside)
 		return inside
 	}

@@ -11,10 +11,23 @@ import { withoutPushParams } from '../registrar/push-params.ts'
 const DEFAULT_MAX_FORWARDS = 70
 
 /** Headers whose URIs may carry somebody's push parameters. */
-const URI_HEADERS: readonly HeaderId[] = [Header.ReferTo, Header.From, Header.To, Header.PAssertedIdentity, Header.PPreferredIdentity, Header.RemotePartyId]
+const URI_HEADERS: readonly HeaderId[] = [
+	Header.ReferTo,
+	Header.From,
+	Header.To,
+	Header.PAssertedIdentity,
+	Header.PPreferredIdentity,
+	Header.RemotePartyId,
+]
 
 /** §16.6 steps 1, 3 and 8: a copy with Max-Forwards counted down, the sender stamped, and our Via on top. */
-export function forwardEdit(context: Context, request: SipMessage, source: Flow, listener: number, branch: string): Edit {
+export function forwardEdit(
+	context: Context,
+	request: SipMessage,
+	source: Flow,
+	listener: number,
+	branch: string,
+): Edit {
 	const edit = new Edit(request).stampVia(source.address, source.port).pushVia(viaValue(context, listener, branch))
 	edit.set(Header.MaxForwards, request.maxForwards < 0 ? `${DEFAULT_MAX_FORWARDS}` : `${request.maxForwards - 1}`)
 	return edit
@@ -36,7 +49,9 @@ export function newBranch(context: Context, request: SipMessage): string {
 
 /** Dialog-forming and target-refreshing requests get a Record-Route (RFC 3261 §16.6 step 4, §12.2). */
 export function needsRecordRoute(method: string): boolean {
-	return method === 'INVITE' || method === 'SUBSCRIBE' || method === 'REFER' || method === 'UPDATE' || method === 'NOTIFY'
+	return (
+		method === 'INVITE' || method === 'SUBSCRIBE' || method === 'REFER' || method === 'UPDATE' || method === 'NOTIFY'
+	)
 }
 
 /**

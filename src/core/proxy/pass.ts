@@ -8,7 +8,15 @@ import { Edit } from '../../sip/edit.ts'
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import { parse } from '../../sip/parse.ts'
-import type { ClientTransaction, ClientUser, Destination, Due, ServerTransaction, Timed, Transactions } from '../../transaction/transactions.ts'
+import type {
+	ClientTransaction,
+	ClientUser,
+	Destination,
+	Due,
+	ServerTransaction,
+	Timed,
+	Transactions,
+} from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import { masqueradeContact, stripPushParams, upstreamStatus } from './forward.ts'
 
@@ -40,7 +48,13 @@ export class Pass implements ClientUser, Timed {
 	#state: 'waiting' | 'proceeding' | 'cancel-wanted' | 'cancelled' | 'over' = 'waiting'
 	#cancelRows: readonly (readonly [string, string])[] = []
 
-	constructor(context: Context, transactions: Transactions, server: ServerTransaction, request: SipMessage, options: PassOptions) {
+	constructor(
+		context: Context,
+		transactions: Transactions,
+		server: ServerTransaction,
+		request: SipMessage,
+		options: PassOptions,
+	) {
 		this.#context = context
 		this.#transactions = transactions
 		this.server = server
@@ -111,7 +125,11 @@ export class Pass implements ClientUser, Timed {
 	}
 
 	#fail(status: number, now: number): void {
-		this.server.respond(status, response(this.#request, this.server.answerTo, status, { toTag: this.#context.id() }), now)
+		this.server.respond(
+			status,
+			response(this.#request, this.server.answerTo, status, { toTag: this.#context.id() }),
+			now,
+		)
 	}
 
 	#armTimerC(durationMs: number, now: number): void {
@@ -126,8 +144,14 @@ export class Pass implements ClientUser, Timed {
 }
 
 /** A phone's answer as the PBX may see it: our Via off, its Contact ours, no push parameters, 503 as 500. */
-export function phoneAnswer(server: ServerTransaction, request: SipMessage, answer: SipMessage, stableContact: string): Uint8Array {
-	if (answer.status === 503) return response(request, server.answerTo, 500, { toTag: answer.toTag, reason: 'Server Internal Error' })
+export function phoneAnswer(
+	server: ServerTransaction,
+	request: SipMessage,
+	answer: SipMessage,
+	stableContact: string,
+): Uint8Array {
+	if (answer.status === 503)
+		return response(request, server.answerTo, 500, { toTag: answer.toTag, reason: 'Server Internal Error' })
 	const edit = new Edit(answer).popVia()
 	masqueradeContact(edit, answer, stableContact)
 	stripPushParams(edit, answer)

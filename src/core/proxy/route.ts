@@ -3,7 +3,7 @@ import { parseNameAddr } from '../../sip/address.ts'
 import type { Edit } from '../../sip/edit.ts'
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
-import { hostPort, parseUri, uriParam, type SipUri } from '../../sip/uri.ts'
+import { hostPort, parseUri, type SipUri, uriParam } from '../../sip/uri.ts'
 import type { Context } from '../context.ts'
 
 /** RFC 3261 §19.1.2. */

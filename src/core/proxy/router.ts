@@ -3,14 +3,26 @@ import { response } from '../../sip/build.ts'
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import { hostPort, parseUri, uriScheme } from '../../sip/uri.ts'
-import { answerDestination, type Destination, type ServerTransaction, type Transactions } from '../../transaction/transactions.ts'
+import {
+	answerDestination,
+	type Destination,
+	type ServerTransaction,
+	type Transactions,
+} from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { Filter, Name } from '../filter/filter.ts'
 import type { Flow } from '../model.ts'
 import type { BoundFlow, Device, Devices } from '../registrar/devices.ts'
 import type { Calls } from '../wake/calls.ts'
 import { callerOf } from '../wake/payload.ts'
-import { addRecordRoute, forwardEdit, masqueradeContact, needsRecordRoute, newBranch, stripPushParams } from './forward.ts'
+import {
+	addRecordRoute,
+	forwardEdit,
+	masqueradeContact,
+	needsRecordRoute,
+	newBranch,
+	stripPushParams,
+} from './forward.ts'
 import { Pass, type PassObserver, type PassOptions, reasonRows } from './pass.ts'
 import { type OwnAddresses, type OwnRoute, ownRoute, removeOwnRoute } from './route.ts'
 import { refusal } from './validate.ts'
@@ -30,7 +42,14 @@ export class Router {
 	readonly #own: OwnAddresses
 	readonly #passes = new Map<ServerTransaction, Pass>()
 
-	constructor(context: Context, transactions: Transactions, devices: Devices, filter: Filter, calls: Calls, own: OwnAddresses) {
+	constructor(
+		context: Context,
+		transactions: Transactions,
+		devices: Devices,
+		filter: Filter,
+		calls: Calls,
+		own: OwnAddresses,
+	) {
 		this.#context = context
 		this.#transactions = transactions
 		this.#devices = devices
@@ -96,14 +115,17 @@ export class Router {
 
 	/** The PBX asks whether the agent can be called (Asterisk's qualify): the gateway knows, and wakes nobody for it. */
 	#qualify(request: SipMessage, source: Flow, devices: readonly Device[], now: number): void {
-		const reachable = devices.some((device) => device.reach === 'foreground' || this.#calls.wakeable(device) || !this.#calls.pingsOn)
+		const reachable = devices.some(
+			(device) => device.reach === 'foreground' || this.#calls.wakeable(device) || !this.#calls.pingsOn,
+		)
 		this.#refuseWith(request, source, devices.length === 0 ? 404 : reachable ? 200 : 480, now)
 	}
 
 	#inDialogToDevice(request: SipMessage, source: Flow, route: OwnRoute, now: number): void {
 		const device = this.#dialogDevice(request, route)
 		/* RFC 5626 §5.3: a token that is not ours is refused as such */
-		if (device === undefined) return this.#refuseWith(request, source, route.token !== '' && !this.#wasOurs(route.token) ? 403 : 481, now)
+		if (device === undefined)
+			return this.#refuseWith(request, source, route.token !== '' && !this.#wasOurs(route.token) ? 403 : 481, now)
 		this.#passToDevice(request, source, device, route, this.#dialogTarget(request, device, route), now)
 	}
 
@@ -124,7 +146,9 @@ export class Router {
 		const device = this.#dialogDevice(request, route)
 		if (device === undefined) return
 		const listener = device.flow.listener
-		const edit = forwardEdit(this.#context, request, source, listener, newBranch(this.#context, request)).uri(this.#dialogTarget(request, device, route))
+		const edit = forwardEdit(this.#context, request, source, listener, newBranch(this.#context, request)).uri(
+			this.#dialogTarget(request, device, route),
+		)
 		removeOwnRoute(edit, request, route)
 		this.#context.send(device.flow, edit.finish())
 	}
@@ -168,17 +192,27 @@ export class Router {
 	}
 
 	#inDialogToPbx(request: SipMessage, bound: BoundFlow, device: Device, route: OwnRoute, now: number): void {
-		if (!bound.devices.has(device.agent.aor) || this.#filter.usesForeignName(request, bound)) return this.#ownNameViolation(request, bound, now)
+		if (!bound.devices.has(device.agent.aor) || this.#filter.usesForeignName(request, bound))
+			return this.#ownNameViolation(request, bound, now)
 		if (request.method !== 'ACK' && this.refuse(request, bound.flow, now, route.strictUri)) return
 		this.#passToPbx(request, bound, bound.devices.get(device.agent.aor)!, route, this.#ending(request), now)
 	}
 
-	#passToPbx(request: SipMessage, bound: BoundFlow, device: Device, route: OwnRoute, observer: PassObserver | undefined, now: number): void {
+	#passToPbx(
+		request: SipMessage,
+		bound: BoundFlow,
+		device: Device,
+		route: OwnRoute,
+		observer: PassObserver | undefined,
+		now: number,
+	): void {
 		const { flow } = bound
 		const to = this.#pbxFor(route.strictUri ?? request.uri, flow.listener)
 		if (to === undefined) return this.#refuseWith(request, flow, 503, now)
 		const branch = newBranch(this.#context, request)
-		const edit = forwardEdit(this.#context, request, flow, to.listener, branch).uri(this.#pbxUri(route.strictUri ?? request.uri))
+		const edit = forwardEdit(this.#context, request, flow, to.listener, branch).uri(
+			this.#pbxUri(route.strictUri ?? request.uri),
+		)
 		removeOwnRoute(edit, request, route)
 		if (needsRecordRoute(request.method)) addRecordRoute(this.#context, edit, to.listener, device.routeToken)
 		masqueradeContact(edit, request, this.#calls.stableContact(device.agent.aor, to.listener))
@@ -208,7 +242,12 @@ export class Router {
 
 	#ownNameViolation(request: SipMessage, bound: BoundFlow, now: number): void {
 		const { address, port } = bound.flow
-		this.#context.event('own-name-violation', { address, port, method: request.method, from: request.first(Header.From)?.slice(0, 100) })
+		this.#context.event('own-name-violation', {
+			address,
+			port,
+			method: request.method,
+			from: request.first(Header.From)?.slice(0, 100),
+		})
 		if (request.method !== 'ACK') this.#refuseWith(request, bound.flow, 403, now)
 	}
 
@@ -256,11 +295,21 @@ export class Router {
 		return pass
 	}
 
-	#refuseWith(request: SipMessage, source: Flow, status: number, now: number, rows: readonly (readonly [string, string])[] = []): void {
+	#refuseWith(
+		request: SipMessage,
+		source: Flow,
+		status: number,
+		now: number,
+		rows: readonly (readonly [string, string])[] = [],
+	): void {
 		if (request.method === 'ACK') return
 		const server = this.#serve(request, source, !this.#filter.isPbx(source))
 		const allow = status === 200 ? ([['Allow', ALLOW]] as const) : []
-		server.respond(status, response(request, source, status, { toTag: this.#context.id(), rows: [...rows, ...allow] }), now)
+		server.respond(
+			status,
+			response(request, source, status, { toTag: this.#context.id(), rows: [...rows, ...allow] }),
+			now,
+		)
 	}
 
 	/** A call the agent makes is shown as live once it is answered. */
@@ -270,7 +319,15 @@ export class Router {
 			answered: (status, _answer, now) => {
 				if (status >= 300) return
 				const id = request.callId
-				this.#calls.enterLive({ id, agent: name.aor, direction: 'from-agent', state: 'live', caller: callerOf(request).number, since: now, holdUntil: undefined })
+				this.#calls.enterLive({
+					id,
+					agent: name.aor,
+					direction: 'from-agent',
+					state: 'live',
+					caller: callerOf(request).number,
+					since: now,
+					holdUntil: undefined,
+				})
 			},
 		}
 	}

@@ -21,7 +21,8 @@ function maxForwards(request: SipMessage): Refusal | undefined {
 
 /** Step 4, as RFC 5393 §4.2 has it: only a Via of ours with the same hash is a loop. */
 function loop(context: Context, request: SipMessage): Refusal | undefined {
-	if (request.find(Header.Via, request.find(Header.Via) + 1) < 0 && !request.first(Header.Via)?.includes(',')) return undefined
+	if (request.find(Header.Via, request.find(Header.Via) + 1) < 0 && !request.first(Header.Via)?.includes(','))
+		return undefined
 	let hash = ''
 	for (const via of request.list(Header.Via)) {
 		if (!context.settings.advertised.some(({ host, port }) => via.includes(`${host}:${port}`))) continue

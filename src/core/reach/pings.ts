@@ -82,7 +82,12 @@ export class Pings implements DeviceWatcher {
 	pong(response: SipMessage, flowKey: string, now: number): void {
 		const [id, sequence] = response.via.branch.slice(PING_BRANCH.length).split('.')
 		const pinger = this.#pingers.get(Number.parseInt(id ?? '', 36))
-		if (pinger === undefined || pinger.device.flow.key !== flowKey || Number.parseInt(sequence ?? '', 36) !== pinger.sequence) return
+		if (
+			pinger === undefined ||
+			pinger.device.flow.key !== flowKey ||
+			Number.parseInt(sequence ?? '', 36) !== pinger.sequence
+		)
+			return
 		this.#context.counters.pongs++
 		this.seen(pinger.device, now)
 	}
@@ -104,7 +109,8 @@ export class Pings implements DeviceWatcher {
 	}
 
 	seen(device: Device, now: number): void {
-		if (this.noteAwake(device, now)) this.#context.save([{ table: 'device', op: 'reach', id: device.id, reach: 'foreground' }])
+		if (this.noteAwake(device, now))
+			this.#context.save([{ table: 'device', op: 'reach', id: device.id, reach: 'foreground' }])
 	}
 
 	/** It did not answer: the next call wakes it. */
@@ -124,7 +130,11 @@ export class Pings implements DeviceWatcher {
 		counters.pingsSent++
 		this.#context.send(device.flow, this.#options(pinger))
 		deadlines.after(pinger.timeout, now, settings.pingTimeoutMs)
-		deadlines.after(pinger.next, now, device.reach === 'foreground' ? settings.pingIntervalMs : settings.pingIntervalMs * BACKGROUND_SLOWDOWN)
+		deadlines.after(
+			pinger.next,
+			now,
+			device.reach === 'foreground' ? settings.pingIntervalMs : settings.pingIntervalMs * BACKGROUND_SLOWDOWN,
+		)
 	}
 
 	/** @internal */

@@ -1,10 +1,11 @@
 /** What a REGISTER asks for: its Contacts, their expiry, and which device each one is (RFC 3261 §10.2, §10.3). */
+
+import { headerParam, type NameAddr, parseNameAddr } from '../../sip/address.ts'
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
-import { headerParam, type NameAddr, parseNameAddr } from '../../sip/address.ts'
 import { parseUri, type SipUri, uriParam } from '../../sip/uri.ts'
-import { isPushQuery, type PushDefaults, pushParams } from './push-params.ts'
 import type { PushParams } from '../model.ts'
+import { isPushQuery, type PushDefaults, pushParams } from './push-params.ts'
 
 /** RFC 3261 §10.2: used where the phone names no expiry, or a malformed one (RFC 4475 §3.1.2.4). */
 export const DEFAULT_EXPIRES_SEC = 3600

@@ -73,7 +73,20 @@ export class Device {
 
 	record(): DeviceRecord {
 		const { id, key, contact, flow, push, expiresAt, pbxExpiresAt, registeredAt, reach, tokenDead, userAgent } = this
-		return { id, agent: this.agent.aor, key, contact, flow, push, expiresAt, pbxExpiresAt, registeredAt, reach, tokenDead, userAgent }
+		return {
+			id,
+			agent: this.agent.aor,
+			key,
+			contact,
+			flow,
+			push,
+			expiresAt,
+			pbxExpiresAt,
+			registeredAt,
+			reach,
+			tokenDead,
+			userAgent,
+		}
 	}
 }
 
@@ -192,7 +205,8 @@ export class Devices implements Timed {
 
 	/** A refresh only moves `expiresAt`: the deadline stays where it is and is looked at when it comes. */
 	armExpiry(device: Device): void {
-		if (!device.expiry.armed || device.expiry.at > device.expiresAt) this.#context.deadlines.at(device.expiry, device.expiresAt)
+		if (!device.expiry.armed || device.expiry.at > device.expiresAt)
+			this.#context.deadlines.at(device.expiry, device.expiresAt)
 	}
 
 	due(event: string, now: number): void {

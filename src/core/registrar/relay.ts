@@ -7,7 +7,13 @@ import { response } from '../../sip/build.ts'
 import { Edit } from '../../sip/edit.ts'
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
-import type { ClientTransaction, ClientUser, Destination, ServerTransaction, Transactions } from '../../transaction/transactions.ts'
+import type {
+	ClientTransaction,
+	ClientUser,
+	Destination,
+	ServerTransaction,
+	Transactions,
+} from '../../transaction/transactions.ts'
 import type { CommitWaiter, Context } from '../context.ts'
 import type { Change } from '../effects.ts'
 import type { Flow, PushParams } from '../model.ts'
@@ -81,7 +87,15 @@ class Registration implements ClientUser, CommitWaiter {
 	#answerStatus = 0
 	#bound: Device[] = []
 
-	constructor(relay: RegisterRelay, server: ServerTransaction, request: SipMessage, flow: Flow, aor: string, user: string, asked: Asked) {
+	constructor(
+		relay: RegisterRelay,
+		server: ServerTransaction,
+		request: SipMessage,
+		flow: Flow,
+		aor: string,
+		user: string,
+		asked: Asked,
+	) {
 		this.#relay = relay
 		this.#server = server
 		this.#request = request
@@ -163,7 +177,9 @@ class Registration implements ClientUser, CommitWaiter {
 	/** RFC 8599 §5.3: for providers the phone names and nobody nearer to it has claimed; all of them for an empty query. */
 	#promisedCaps(): readonly string[] {
 		if (this.#asked.kind !== 'bindings' || !this.#relay.context.settings.pushEnabled) return []
-		const wanted = this.#asked.contacts.some((c) => (c.push?.dialect === 'rfc8599' && c.expiresSec >= MIN_PUSH_EXPIRES_SEC) || c.pushQuery)
+		const wanted = this.#asked.contacts.some(
+			(c) => (c.push?.dialect === 'rfc8599' && c.expiresSec >= MIN_PUSH_EXPIRES_SEC) || c.pushQuery,
+		)
 		if (!wanted) return []
 		const claimed = this.#request.rows(Header.FeatureCaps)
 		return PROVIDERS.filter((provider) => !claimedByAnother(claimed, provider))
@@ -193,7 +209,11 @@ class Registration implements ClientUser, CommitWaiter {
 		for (const value of answer.list(Header.Contact)) {
 			const contact = parseNameAddr(value)
 			if (contact === undefined || !contact.uri.slice(contact.uri.indexOf(':') + 1).startsWith(own)) continue
-			return deltaSeconds(headerParam(contact.params, 'expires') ?? undefined) ?? deltaSeconds(answer.first(Header.Expires)) ?? undefined
+			return (
+				deltaSeconds(headerParam(contact.params, 'expires') ?? undefined) ??
+				deltaSeconds(answer.first(Header.Expires)) ??
+				undefined
+			)
 		}
 		return deltaSeconds(answer.first(Header.Expires))
 	}
@@ -221,7 +241,14 @@ class Registration implements ClientUser, CommitWaiter {
 		return shown
 	}
 
-	#bind(device: Device | undefined, contact: AskedContact, sec: number, pbxSec: number, changes: Change[], now: number): void {
+	#bind(
+		device: Device | undefined,
+		contact: AskedContact,
+		sec: number,
+		pbxSec: number,
+		changes: Change[],
+		now: number,
+	): void {
 		const expiresAt = now + sec * 1000
 		const pbxExpiresAt = now + pbxSec * 1000
 		const push = sec >= MIN_PUSH_EXPIRES_SEC ? contact.push : undefined
@@ -231,14 +258,34 @@ class Registration implements ClientUser, CommitWaiter {
 		this.#bound.push(device)
 	}
 
-	#refresh(device: Device, contact: AskedContact, push: PushParams | undefined, expiresAt: number, pbxExpiresAt: number, changes: Change[], now: number): void {
+	#refresh(
+		device: Device,
+		contact: AskedContact,
+		push: PushParams | undefined,
+		expiresAt: number,
+		pbxExpiresAt: number,
+		changes: Change[],
+		now: number,
+	): void {
 		const same =
-			!device.stale && !device.tokenDead && device.flow.key === this.#flow.key && device.contact === contact.value.uri && samePush(device.push, push)
+			!device.stale &&
+			!device.tokenDead &&
+			device.flow.key === this.#flow.key &&
+			device.contact === contact.value.uri &&
+			samePush(device.push, push)
 		device.expiresAt = expiresAt
 		device.pbxExpiresAt = pbxExpiresAt
 		device.registeredAt = now
 		if (same) {
-			changes.push({ table: 'device', op: 'refresh', id: device.id, expiresAt, pbxExpiresAt, registeredAt: now, reach: 'foreground' })
+			changes.push({
+				table: 'device',
+				op: 'refresh',
+				id: device.id,
+				expiresAt,
+				pbxExpiresAt,
+				registeredAt: now,
+				reach: 'foreground',
+			})
 		} else {
 			this.#relay.devices.move(device, this.#flow)
 			device.moveTo(contact.value.uri)
@@ -252,7 +299,14 @@ class Registration implements ClientUser, CommitWaiter {
 		this.#relay.devices.armExpiry(device)
 	}
 
-	#bindNew(contact: AskedContact, push: PushParams | undefined, expiresAt: number, pbxExpiresAt: number, changes: Change[], now: number): Device {
+	#bindNew(
+		contact: AskedContact,
+		push: PushParams | undefined,
+		expiresAt: number,
+		pbxExpiresAt: number,
+		changes: Change[],
+		now: number,
+	): Device {
 		const { devices, context } = this.#relay
 		this.#makeRoom(contact, push, changes, now)
 		const device = devices.bind(
@@ -273,7 +327,13 @@ class Registration implements ClientUser, CommitWaiter {
 			now,
 		)
 		changes.push({ table: 'device', op: 'put', row: device.record() })
-		context.event('device-registered', { agent: this.#aor, device: device.id, address: this.#flow.address, port: this.#flow.port, token: push?.token })
+		context.event('device-registered', {
+			agent: this.#aor,
+			device: device.id,
+			address: this.#flow.address,
+			port: this.#flow.port,
+			token: push?.token,
+		})
 		return device
 	}
 
@@ -281,12 +341,18 @@ class Registration implements ClientUser, CommitWaiter {
 	#makeRoom(contact: AskedContact, push: PushParams | undefined, changes: Change[], now: number): void {
 		const others = this.#relay.devices.agent(this.#aor)?.devices ?? []
 		if (push !== undefined) {
-			const twin = others.find((device) => device.key !== contact.deviceKey && device.push?.token.reveal() === push.token.reveal())
+			const twin = others.find(
+				(device) => device.key !== contact.deviceKey && device.push?.token.reveal() === push.token.reveal(),
+			)
 			if (twin !== undefined) this.#remove(twin, changes, now)
 		}
 		if (others.length < MAX_DEVICES_PER_AGENT) return
 		this.#relay.context.event('limit-reached', { limit: 'devices-per-agent', agent: this.#aor })
-		this.#remove(others.reduce((oldest, device) => (device.registeredAt < oldest.registeredAt ? device : oldest)), changes, now)
+		this.#remove(
+			others.reduce((oldest, device) => (device.registeredAt < oldest.registeredAt ? device : oldest)),
+			changes,
+			now,
+		)
 	}
 
 	#remove(device: Device, changes: Change[], now: number): void {

@@ -19,8 +19,8 @@ import type { Device } from '../registrar/devices.ts'
 import { better } from './best.ts'
 import type { Calls } from './calls.ts'
 import { Branch, type BranchOwner } from './device-branch.ts'
-import { endPhantomAnswer } from './phantom.ts'
 import { callerOf, minimalPayloadOf, payloadOf } from './payload.ts'
+import { endPhantomAnswer } from './phantom.ts'
 
 /** How long the caller waits for the 487 of a ringing phone after its CANCEL before it gets ours. */
 export const CANCEL_GRACE_MS = 5_000
@@ -52,7 +52,14 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	readonly #hold: Deadline<Due>
 	#timerC: Deadline<Due> | undefined = undefined
 
-	constructor(calls: Calls, server: ServerTransaction, invite: SipMessage, source: Flow, agent: string, record: { id: string; receivedAt: number; holdUntil: number; toTag: string }) {
+	constructor(
+		calls: Calls,
+		server: ServerTransaction,
+		invite: SipMessage,
+		source: Flow,
+		agent: string,
+		record: { id: string; receivedAt: number; holdUntil: number; toTag: string },
+	) {
 		this.calls = calls
 		this.server = server
 		this.invite = invite
@@ -69,7 +76,8 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	/** A call that just came: one branch for each device. */
 	offer(devices: readonly Device[], now: number): void {
 		this.calls.context.deadlines.at(this.#hold, this.holdUntil)
-		for (const device of devices) this.branches.push(new Branch(this, device.id, newBranch(this.calls.context, this.invite)))
+		for (const device of devices)
+			this.branches.push(new Branch(this, device.id, newBranch(this.calls.context, this.invite)))
 		for (const branch of this.branches) this.#begin(branch, now)
 		this.settle(now)
 	}
@@ -95,7 +103,13 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		if (branch === undefined) return
 		const waited = branch.state === 'waking'
 		branch.on('registered', now)
-		if (waited && this.over === undefined) this.calls.context.event('call-released', { call: this.id, agent: this.agent, device: device.id, heldMs: now - this.receivedAt })
+		if (waited && this.over === undefined)
+			this.calls.context.event('call-released', {
+				call: this.id,
+				agent: this.agent,
+				device: device.id,
+				heldMs: now - this.receivedAt,
+			})
 	}
 
 	/** The device is gone (unregistered, expired): it cannot answer any more, unless it rings already. */
@@ -129,7 +143,10 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	/** Answers the caller once no branch can any more. */
 	settle(now: number): void {
 		if (this.over !== undefined) return this.branchLapsed()
-		const waiting = this.branches.some(({ state, hopeless }) => state !== 'ended' && state !== 'doomed' && state !== 'ghost' && !(hopeless && state === 'waking'))
+		const waiting = this.branches.some(
+			({ state, hopeless }) =>
+				state !== 'ended' && state !== 'doomed' && state !== 'ghost' && !(hopeless && state === 'waking'),
+		)
 		if (waiting) return
 		const { counters } = this.calls.context
 		if (this.#cancelled) {
@@ -170,7 +187,12 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 
 	/** SIGTERM: what a restart cannot take up again gets its answer now. */
 	drain(now: number): void {
-		if (this.over !== undefined || this.state !== 'held' || (this.#stored && this.calls.context.storeFault === undefined)) return
+		if (
+			this.over !== undefined ||
+			this.state !== 'held' ||
+			(this.#stored && this.calls.context.storeFault === undefined)
+		)
+			return
 		for (const branch of this.branches) this.#end(branch, now)
 		this.settle(now)
 	}
@@ -196,7 +218,13 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		branch.push = 'storing'
 		branch.pushId = context.uuid()
 		context.counters.callsHeld += this.#stored ? 0 : 1
-		if (!this.#stored) context.event('call-held', { call: this.id, agent: this.agent, caller: callerOf(this.invite).number, holdMs: this.holdUntil - this.receivedAt })
+		if (!this.#stored)
+			context.event('call-held', {
+				call: this.id,
+				agent: this.agent,
+				caller: callerOf(this.invite).number,
+				holdMs: this.holdUntil - this.receivedAt,
+			})
 		this.#stored = true
 		context.save([{ table: 'call', op: 'put', row: this.#record() }], this)
 	}
@@ -225,7 +253,8 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		if (device === undefined) return
 		const { flow } = device
 		const bytes = this.#inviteFor(branch, device)
-		if (branch.client === undefined) branch.client = this.calls.transactions.open(branch.viaBranch, 'INVITE', bytes, flow, branch, now)
+		if (branch.client === undefined)
+			branch.client = this.calls.transactions.open(branch.viaBranch, 'INVITE', bytes, flow, branch, now)
 		else branch.client.redirect(bytes, flow, now)
 	}
 
@@ -267,7 +296,13 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		}
 		branch.push = 'sent'
 		branch.pushedAt = now
-		const call = { callId: this.invite.callId, uuid: this.uuid, caller: callerOf(this.invite), agent: this.agent, time: this.receivedAt }
+		const call = {
+			callId: this.invite.callId,
+			uuid: this.uuid,
+			caller: callerOf(this.invite),
+			agent: this.agent,
+			time: this.receivedAt,
+		}
 		calls.push(branch, {
 			type: 'push',
 			pushId: branch.pushId,
@@ -334,7 +369,8 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		if (this.#timerC !== undefined) context.deadlines.disarm(this.#timerC)
 		this.over = { at: now, reason: this.#reasons.join(', ') }
 		for (const branch of this.branches) this.#end(branch, now)
-		if (how !== 'answered') context.event(how === 'nobody to reach' ? 'call-failed' : 'call-ended', { call: this.id, agent: this.agent, how })
+		if (how !== 'answered')
+			context.event(how === 'nobody to reach' ? 'call-failed' : 'call-ended', { call: this.id, agent: this.agent, how })
 		if (!this.branches.some(({ state }) => state === 'ghost')) this.#unstore()
 		else if (this.#stored) context.save([{ table: 'call', op: 'end', id: this.id, at: now, reason: this.over.reason }])
 		this.branchLapsed()
@@ -363,7 +399,9 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 
 	#inviteFor(branch: Branch, device: Device): Uint8Array {
 		const { calls, invite } = this
-		const edit = forwardEdit(calls.context, invite, this.source, device.flow.listener, branch.viaBranch).uri(device.target)
+		const edit = forwardEdit(calls.context, invite, this.source, device.flow.listener, branch.viaBranch).uri(
+			device.target,
+		)
 		removeOwnRoute(edit, invite, calls.ownRoute(invite))
 		addRecordRoute(calls.context, edit, device.flow.listener, device.routeToken)
 		stripPushParams(edit, invite)
@@ -374,7 +412,12 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		const { id, agent, source, receivedAt, holdUntil, toTag } = this
 		const branches = this.branches
 			.filter(({ push }) => push !== 'none')
-			.map(({ deviceId, viaBranch, pushId, pushedAt }) => ({ deviceId, branch: viaBranch, pushId, pushedAt: pushedAt || receivedAt }))
+			.map(({ deviceId, viaBranch, pushId, pushedAt }) => ({
+				deviceId,
+				branch: viaBranch,
+				pushId,
+				pushedAt: pushedAt || receivedAt,
+			}))
 		return { id, agent, invite: this.invite.bytes, source, receivedAt, holdUntil, toTag, branches, ended: this.over }
 	}
 }

@@ -1,8 +1,9 @@
 /** All calls to agents, the pushes that are out for them, and the calls that are live. */
+
+import { Lru } from '../../lib/lru.ts'
 import { response } from '../../sip/build.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import { parse } from '../../sip/parse.ts'
-import { Lru } from '../../lib/lru.ts'
 import type { ServerTransaction, Transactions } from '../../transaction/transactions.ts'
 import { answerDestination } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
@@ -14,8 +15,8 @@ import type { Pings } from '../reach/pings.ts'
 import type { Agent, Device, Devices } from '../registrar/devices.ts'
 import type { CallView } from '../snapshot.ts'
 import { AgentCall } from './call.ts'
-import { callerOf } from './payload.ts'
 import type { Branch } from './device-branch.ts'
+import { callerOf } from './payload.ts'
 
 /** Calls to agents at once, ghosts included: about 8 kB each. Beyond it the PBX gets 503 and tries elsewhere. */
 export const MAX_CALLS = 20_000
@@ -43,13 +44,21 @@ export class Calls {
 	readonly #outcomes: PushOutcomeRecord[]
 	readonly #live = new Lru<string, CallView>(MAX_LIVE)
 
-	constructor(context: Context, transactions: Transactions, devices: Devices, pings: Pings, own: OwnAddresses, outcomes: readonly PushOutcomeRecord[]) {
+	constructor(
+		context: Context,
+		transactions: Transactions,
+		devices: Devices,
+		pings: Pings,
+		own: OwnAddresses,
+		outcomes: readonly PushOutcomeRecord[],
+	) {
 		this.context = context
 		this.transactions = transactions
 		this.devices = devices
 		this.pings = pings
 		this.#own = own
-		this.#outcomes = outcomes.slice(0, MAX_PUSHES_SHOWN)
+		/* the store has the oldest first */
+		this.#outcomes = outcomes.slice(-MAX_PUSHES_SHOWN).reverse()
 	}
 
 	get pingsOn(): boolean {
@@ -58,7 +67,9 @@ export class Calls {
 
 	/** Can a push reach it? */
 	wakeable(device: Device): boolean {
-		return device.push !== undefined && device.push.topic !== '' && !device.tokenDead && this.context.settings.pushEnabled
+		return (
+			device.push !== undefined && device.push.topic !== '' && !device.tokenDead && this.context.settings.pushEnabled
+		)
 	}
 
 	/** Wake it first? Without pings nothing is known, so what can be woken is woken, and the rest called directly. */
@@ -71,10 +82,19 @@ export class Calls {
 		this.context.counters.callsToAgents++
 		if (this.#calls.size >= MAX_CALLS) {
 			this.context.event('limit-reached', { limit: 'calls', agent: agent.aor })
-			server.respond(503, response(invite, source, 503, { toTag: this.context.id(), rows: [['Retry-After', '5']] }), now)
+			server.respond(
+				503,
+				response(invite, source, 503, { toTag: this.context.id(), rows: [['Retry-After', '5']] }),
+				now,
+			)
 			return
 		}
-		const record = { id: this.context.id(), receivedAt: now, holdUntil: now + this.context.settings.holdMs, toTag: this.context.id() }
+		const record = {
+			id: this.context.id(),
+			receivedAt: now,
+			holdUntil: now + this.context.settings.holdMs,
+			toTag: this.context.id(),
+		}
 		const call = new AgentCall(this, server, invite, source, agent.aor, record)
 		this.#add(call)
 		this.context.event('call-offered', { call: call.id, agent: agent.aor, devices: agent.devices.length })
@@ -144,7 +164,12 @@ export class Calls {
 		this.context.counters.pushesSent++
 		this.#pushes.set(effect.pushId, branch)
 		this.context.effects.push(effect)
-		this.context.event('push-sent', { push: effect.pushId, agent: branch.device?.agent.aor, device: branch.deviceId, token: effect.token })
+		this.context.event('push-sent', {
+			push: effect.pushId,
+			agent: branch.device?.agent.aor,
+			device: branch.deviceId,
+			token: effect.token,
+		})
 	}
 
 	pushed(result: PushResultInput, now: number): void {
@@ -181,12 +206,31 @@ export class Calls {
 		else counters.pushesRefused++
 		const agent = branch.device?.agent.aor ?? ''
 		const callId = branch.call instanceof AgentCall ? branch.call.invite.callId : ''
-		const row: PushOutcomeRecord = { pushId, callId, agent, deviceId: branch.deviceId, sentAt: branch.pushedAt, result, status: outcome.status, reason, pushMs, wakeMs: this.#wakes.get(branch.deviceId)?.wakeMs }
+		const row: PushOutcomeRecord = {
+			pushId,
+			callId,
+			agent,
+			deviceId: branch.deviceId,
+			sentAt: branch.pushedAt,
+			result,
+			status: outcome.status,
+			reason,
+			pushMs,
+			wakeMs: this.#wakes.get(branch.deviceId)?.wakeMs,
+		}
 		this.#record(row)
 		if (accepted) this.#wakes.set(branch.deviceId, row)
 		const name = accepted ? 'push-accepted' : outcome.kind === 'misconfigured' ? 'push-misconfigured' : 'push-refused'
 		const hint = outcome.kind === 'misconfigured' ? outcome.hint : undefined
-		this.context.event(name, { push: pushId, agent, device: branch.deviceId, status: outcome.status, reason: reason || undefined, pushMs, hint })
+		this.context.event(name, {
+			push: pushId,
+			agent,
+			device: branch.deviceId,
+			status: outcome.status,
+			reason: reason || undefined,
+			pushMs,
+			hint,
+		})
 	}
 
 	/** A REGISTER after a push: the device woke. */
@@ -213,7 +257,15 @@ export class Calls {
 
 	answered(call: AgentCall, device: Device | undefined): void {
 		this.context.event('call-answered', { call: call.id, agent: call.agent, device: device?.id })
-		this.enterLive({ id: call.invite.callId, agent: call.agent, direction: 'to-agent', state: 'live', caller: callerOf(call.invite).number, since: call.receivedAt, holdUntil: undefined })
+		this.enterLive({
+			id: call.invite.callId,
+			agent: call.agent,
+			direction: 'to-agent',
+			state: 'live',
+			caller: callerOf(call.invite).number,
+			since: call.receivedAt,
+			holdUntil: undefined,
+		})
 	}
 
 	enterLive(call: CallView): void {
@@ -241,7 +293,15 @@ export class Calls {
 			if (call.over !== undefined) continue
 			const { state } = call
 			const holdUntil = state === 'held' ? call.holdUntil : undefined
-			views.push({ id: call.invite.callId, agent: call.agent, direction: 'to-agent', state, caller: callerOf(call.invite).number, since: call.receivedAt, holdUntil })
+			views.push({
+				id: call.invite.callId,
+				agent: call.agent,
+				direction: 'to-agent',
+				state,
+				caller: callerOf(call.invite).number,
+				since: call.receivedAt,
+				holdUntil,
+			})
 		}
 		for (const [, call] of this.#live.entries()) views.push(call)
 		return views
@@ -279,4 +339,3 @@ export function tokenDied(outcome: PushOutcome, registeredAt: number): boolean {
 	/* 410 tells since when: a REGISTER after that has brought the token anew */
 	return outcome.kind === 'gone' && registeredAt <= (outcome.timestampMs || Infinity)
 }
-

@@ -30,7 +30,10 @@ export function callerOf(invite: SipMessage): Caller {
 	const uri = parseUri(from?.uri ?? '')
 	const number = utf8(unescape(uri?.user ?? from?.uri ?? ''))
 	const name = utf8(unquoted(from?.display ?? ''))
-	return { name: [...(name || number)].slice(0, MAX_CALLER_NAME_LENGTH).join(''), number: number.slice(0, MAX_CALLER_NAME_LENGTH) }
+	return {
+		name: [...(name || number)].slice(0, MAX_CALLER_NAME_LENGTH).join(''),
+		number: number.slice(0, MAX_CALLER_NAME_LENGTH),
+	}
 }
 
 /** The JSON for APNs, at most {@link MAX_PAYLOAD_BYTES} octets. */
@@ -65,7 +68,9 @@ function unquoted(display: string): string {
 function utf8(octets: string): string {
 	if (!/[\x80-\xff]/.test(octets)) return octets
 	try {
-		return decodeURIComponent(octets.replace(/[^A-Za-z0-9]/g, (c) => `%${c.charCodeAt(0).toString(16).padStart(2, '0')}`))
+		return decodeURIComponent(
+			octets.replace(/[^A-Za-z0-9]/g, (c) => `%${c.charCodeAt(0).toString(16).padStart(2, '0')}`),
+		)
 	} catch {
 		return octets
 	}

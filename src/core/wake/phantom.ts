@@ -3,8 +3,8 @@ import { parseNameAddr } from '../../sip/address.ts'
 import { request } from '../../sip/build.ts'
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
-import { NOBODY } from '../proxy/pass.ts'
 import { viaValue } from '../proxy/forward.ts'
+import { NOBODY } from '../proxy/pass.ts'
 import type { Calls } from './calls.ts'
 import type { Branch } from './device-branch.ts'
 
@@ -25,11 +25,20 @@ export function endPhantomAnswer(calls: Calls, branch: Branch, answer: SipMessag
 		callId: answer.callId,
 	}
 	const fresh = () => `z9hG4bK${context.id()}`
-	context.send(to, request({ ...dialog, method: 'ACK', via: viaValue(context, to.listener, fresh()), cseq: answer.cseq }))
+	context.send(
+		to,
+		request({ ...dialog, method: 'ACK', via: viaValue(context, to.listener, fresh()), cseq: answer.cseq }),
+	)
 	if (branch.phantomEnded) return
 	branch.phantomEnded = true
 	const bye = fresh()
 	const rows = branch.call.endRows()
-	const bytes = request({ ...dialog, method: 'BYE', via: viaValue(context, to.listener, bye), cseq: answer.cseq + 1, rows })
+	const bytes = request({
+		...dialog,
+		method: 'BYE',
+		via: viaValue(context, to.listener, bye),
+		cseq: answer.cseq + 1,
+		rows,
+	})
 	transactions.open(bye, 'BYE', bytes, to, NOBODY, now)
 }

@@ -1,0 +1,287 @@
+/** The running gateway: opens the edges, joins them to the core, and takes them down again in order. */
+import { createHmac } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { maskedView } from './config/describe.ts'
+import type { Config } from './config/options.ts'
+import { settingsOf } from './config/settings.ts'
+import { Core } from './core/core.ts'
+import type { EventName, EventValue } from './core/effects.ts'
+import { Secret } from './lib/secret.ts'
+import type { Log } from './log/log.ts'
+import { type Clock, Loop } from './loop.ts'
+import { ApnsClient, apnsUrls } from './push/apns.ts'
+import type { TokenStore } from './push/token.ts'
+import { watchHost } from './resolve/watch.ts'
+import { type Status, startStatus } from './status/status.ts'
+import { openStore, type Store } from './store/store.ts'
+import { openUdpListener, type UdpListener } from './transport/udp.ts'
+
+/** RFC 3261 §19.1.2. */
+const SIP_PORT = 5060
+
+/** How often the name of the PBX is looked up again. */
+const PBX_LOOKUP_MS = 60_000
+
+/** SIGTERM: answers in flight have this long to go out. */
+export const DRAIN_LIMIT_MS = 5_000
+
+/** How long a key that APNs refuses keeps the gateway from being ready, unless a push goes through before. */
+const MISCONFIGURED_FOR_MS = 600_000
+
+export interface GatewayVersion {
+	readonly gateway: string
+	readonly sqlite: string
+}
+
+export interface Gateway {
+	/** Takes no new calls, lets what is under way end, and closes everything. */
+	stop(): Promise<void>
+	/** Closes everything now. */
+	kill(): void
+}
+
+/** Starts, or says in a sentence why not. */
+export async function startGateway(
+	config: Config,
+	version: GatewayVersion,
+	log: Log,
+	now: Clock,
+): Promise<Gateway | string> {
+	const store = openStore(config.db)
+	if (!store.ok) return `${store.sentence} ${store.hint}`
+	const starting = new Starting(config, version, log, now, store)
+	const fault = await starting.open()
+	if (fault === undefined) return starting
+	starting.kill()
+	return fault
+}
+
+class Starting implements Gateway {
+	readonly #config: Config
+	readonly #version: GatewayVersion
+	readonly #log: Log
+	readonly #now: Clock
+	readonly #store: Store
+	readonly #core: Core
+	readonly #loop: Loop
+	readonly #listeners: UdpListener[] = []
+	#apns: ApnsClient | undefined
+	#status: Status | undefined
+	#watch: { stop(): void } | undefined
+	#unresolved: string | undefined = 'The name of the PBX is being looked up.'
+	#misconfigured: { readonly at: number; readonly hint: string } | undefined
+	readonly #startedAt: number
+	#closed = false
+
+	constructor(config: Config, version: GatewayVersion, log: Log, now: Clock, store: Store) {
+		this.#config = config
+		this.#version = version
+		this.#log = log
+		this.#now = now
+		this.#store = store
+		this.#startedAt = now()
+		const key = store.hmacKey()
+		const capabilities = {
+			random32,
+			hmac: (text: string) => createHmac('sha256', key).update(text, 'latin1').digest('hex'),
+		}
+		this.#core = new Core(
+			settingsOf(config, version.gateway),
+			capabilities,
+			store.restore(this.#startedAt),
+			this.#startedAt,
+		)
+		this.#loop = new Loop(this.#core, this.#edges(), now)
+	}
+
+	async open(): Promise<string | undefined> {
+		const fault = this.#openApns() ?? (await this.#openListeners()) ?? this.#openStatus()
+		if (fault !== undefined) return fault
+		this.#watchPbx()
+		/* what was restored may have something to say at once */
+		this.#loop.input({ type: 'fires' })
+		const listen = this.#listeners.map(({ address, port }) => `udp:${address}:${port}`).join(' ')
+		this.#log.log('started', {
+			version: this.#version.gateway,
+			listen,
+			status: this.#status?.url,
+			devices: this.#core.devices.agentCount,
+		})
+		return undefined
+	}
+
+	async stop(): Promise<void> {
+		this.#loop.input({ type: 'drain' })
+		const until = this.#now() + DRAIN_LIMIT_MS
+		while (this.#core.calls.unfinished > 0 && this.#now() < until && !this.#closed) await Bun.sleep(50)
+		this.kill()
+	}
+
+	kill(): void {
+		if (this.#closed) return
+		this.#closed = true
+		this.#watch?.stop()
+		this.#loop.close()
+		this.#apns?.close()
+		for (const listener of this.#listeners) listener.close()
+		void this.#status?.stop()
+		this.#store.close()
+		this.#log.log('stopped', {})
+	}
+
+	#edges() {
+		return {
+			send: (listener: number, address: string, port: number, bytes: Uint8Array) =>
+				this.#listeners[listener]?.send(address, port, bytes),
+			push: (effect: Parameters<ApnsClient['send']>[0]) => this.#apns?.send(effect),
+			commit: (changes: Parameters<Store['commit']>[0]) => this.#store.commit(changes),
+			event: (name: EventName, fields: Readonly<Record<string, EventValue>>) => this.#event(name, fields),
+		}
+	}
+
+	#event(name: EventName, fields: Readonly<Record<string, EventValue>>): void {
+		if (name === 'device-woke') this.#status?.observeWake(Number(fields['wakeMs']))
+		if (name === 'push-accepted') {
+			this.#misconfigured = undefined
+			this.#status?.observePush(Number(fields['pushMs']), 'accepted')
+		}
+		if (name === 'push-refused')
+			this.#status?.observePush(Number(fields['pushMs']), fields['status'] === 0 ? 'failed' : 'refused')
+		if (name === 'push-misconfigured')
+			this.#misconfigured = { at: this.#now(), hint: `${fields['hint'] ?? 'APNs refuses the configuration.'}` }
+		this.#log.log(name, fields)
+	}
+
+	#openApns(): string | undefined {
+		const { apnsKey, apnsKeyId, apnsTeam, apnsCa, apnsUrl, apnsEnvironment } = this.#config
+		if (apnsKey === undefined || apnsKeyId === undefined || apnsTeam === undefined) return undefined
+		const key = readText(apnsKey)
+		if (key === undefined)
+			return `--apns-key: ${apnsKey} cannot be read: give the path of the .p8 file, and let this user read it.`
+		const ca = apnsCa === undefined ? undefined : readText(apnsCa)
+		if (apnsCa !== undefined && ca === undefined)
+			return `--apns-ca: ${apnsCa} cannot be read: give the path of a PEM file, and let this user read it.`
+		const tokens = tokenStore(this.#store, `apns-token ${apnsTeam} ${apnsKeyId}`)
+		try {
+			this.#apns = new ApnsClient(
+				{
+					key: new Secret(key),
+					keyId: apnsKeyId,
+					teamId: apnsTeam,
+					urls: apnsUrls(apnsUrl),
+					ca,
+					environment: apnsEnvironment,
+					tokens,
+					now: this.#now,
+					log: (name, fields) => this.#log.log(name, fields),
+				},
+				(result) => this.#loop.input(result),
+			)
+		} catch (error) {
+			return `--apns-key: ${apnsKey} holds no usable key (${error instanceof Error ? error.message : error}): download the .p8 file again.`
+		}
+		return undefined
+	}
+
+	async #openListeners(): Promise<string | undefined> {
+		for (const [index, { address, port }] of this.#config.listen.entries()) {
+			const listener = await openUdpListener({
+				index,
+				address,
+				port,
+				admit: (from, fromPort, bytes) => this.#core.admits(index, from, fromPort, bytes),
+				onDatagram: (flow, bytes) => this.#loop.input({ type: 'datagram', flow, bytes }),
+				onError: (sentence) => this.#log.log('listener-error', { listener: index, sentence }),
+			})
+			if (typeof listener === 'string') return listener
+			this.#listeners.push(listener)
+		}
+		return undefined
+	}
+
+	#openStatus(): string | undefined {
+		if (this.#config.http === 'off') return undefined
+		const started = startStatus({
+			...this.#config.http,
+			token: this.#config.httpToken,
+			snapshot: () => this.#core.snapshot(this.#now()),
+			ready: () => this.#ready(),
+			config: maskedView(this.#config),
+			version: { ...this.#version, bun: Bun.version, startedAt: this.#startedAt },
+			udpDrops: () => this.#listeners.reduce((sum, listener) => sum + (listener.kernelDrops() ?? 0), 0),
+			report: (sentence) => this.#log.log('internal-error', { input: 'http', error: sentence }),
+		})
+		if (!started.ok) return `${started.fault.sentence} ${started.fault.hint}`
+		this.#status = started.status
+		return undefined
+	}
+
+	#watchPbx(): void {
+		const { host, port } = this.#config.pbx
+		this.#watch = watchHost(
+			host,
+			port ?? SIP_PORT,
+			PBX_LOOKUP_MS,
+			(addresses) => {
+				this.#unresolved = undefined
+				this.#loop.input({ type: 'pbx-resolved', addresses })
+				for (const listener of this.#listeners) void listener.connectPeers(addresses)
+			},
+			(fault) => {
+				if (this.#core.filter.pbx === undefined) this.#unresolved = fault.message
+				this.#log.log('pbx-unresolved', { host, reason: fault.message, hint: fault.hint })
+			},
+		)
+	}
+
+	#ready(): { ok: boolean; sentence: string } {
+		const sentence = this.#unreadiness()
+		return { ok: sentence === undefined, sentence: sentence ?? 'The gateway is ready.' }
+	}
+
+	#unreadiness(): string | undefined {
+		const { context } = this.#core
+		if (context.draining) return 'The gateway is stopping: it takes no new calls.'
+		if (this.#unresolved !== undefined) return this.#unresolved
+		if (context.storeFault !== undefined) return context.storeFault
+		if (this.#core.pbxSilent) return 'The PBX does not answer: see that it runs, and that --pbx is its address.'
+		const wrong = this.#misconfigured
+		return wrong !== undefined && this.#now() - wrong.at < MISCONFIGURED_FOR_MS ? wrong.hint : undefined
+	}
+}
+
+function readText(path: string): string | undefined {
+	try {
+		return readFileSync(path, 'utf8')
+	} catch {
+		return undefined
+	}
+}
+
+/** The provider token of one key survives a restart, so that a crash loop does not mint one each time. */
+function tokenStore(store: Store, name: string): TokenStore {
+	return {
+		load() {
+			const text = store.meta(name)
+			const space = text?.indexOf(' ') ?? -1
+			if (text === undefined || space < 0) return undefined
+			return { issuedAt: Number(text.slice(0, space)), token: new Secret(text.slice(space + 1)) }
+		},
+		save({ token, issuedAt }) {
+			store.setMeta(name, `${issuedAt} ${token.reveal()}`)
+		},
+	}
+}
+
+/** Random words are drawn from the system this many at a time. */
+const POOL_WORDS = 1024
+const pool = new Uint32Array(POOL_WORDS)
+let drawn = POOL_WORDS
+
+function random32(): number {
+	if (drawn === POOL_WORDS) {
+		crypto.getRandomValues(pool)
+		drawn = 0
+	}
+	return pool[drawn++]!
+}

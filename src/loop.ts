@@ -1,0 +1,143 @@
+/**
+ * The law: take one input, call the core, perform its effects in order, arm the one timer.
+ *
+ * Nothing else calls the core. Commits are gathered for one turn of the event loop, so that a burst of REGISTERs costs
+ * one transaction; the core hears of them as inputs.
+ */
+import type { Core } from './core/core.ts'
+import type { Change, Effect, EventName, EventValue, PushEffect, SaveEffect } from './core/effects.ts'
+import type { Input } from './core/inputs.ts'
+
+/** The far side of the effects. None of these calls back into the loop before it returns. */
+export interface Edges {
+	send(listener: number, address: string, port: number, bytes: Uint8Array): void
+	push(effect: PushEffect): void
+	commit(
+		changes: readonly Change[],
+	): { readonly ok: true } | { readonly ok: false; readonly code: string; readonly reason: string }
+	event(name: EventName, fields: Readonly<Record<string, EventValue>>): void
+}
+
+/** ms since the epoch, never going back. */
+export type Clock = () => number
+
+/** Changes nobody waits for are stored this late at the most. */
+export const LAZY_COMMIT_MS = 50
+
+/** setTimeout counts in 32 bits. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+export class Loop {
+	readonly #core: Core
+	readonly #edges: Edges
+	readonly #now: Clock
+	#timer: ReturnType<typeof setTimeout> | undefined
+	#armedFor = Infinity
+	#saves: SaveEffect[] = []
+	#flush: 'none' | 'lazy' | 'soon' = 'none'
+	#lazyTimer: ReturnType<typeof setTimeout> | undefined
+	#closed = false
+
+	constructor(core: Core, edges: Edges, now: Clock) {
+		this.#core = core
+		this.#edges = edges
+		this.#now = now
+	}
+
+	input(input: Input): void {
+		if (this.#closed) return
+		const now = this.#now()
+		try {
+			this.#core.handle(input, now)
+		} catch (error) {
+			/* a bug of ours must not end the calls of everybody else */
+			this.#edges.event('internal-error', {
+				input: input.type,
+				error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+			})
+		}
+		this.#perform()
+		this.#arm(now)
+	}
+
+	/** Stores what is still to be stored, and takes no more inputs. */
+	close(): void {
+		this.#flushNow()
+		this.#closed = true
+		clearTimeout(this.#timer)
+		clearTimeout(this.#lazyTimer)
+	}
+
+	#perform(): void {
+		const { effects } = this.#core
+		for (let i = 0; i < effects.length; i++) this.#effect(effects[i]!)
+		effects.length = 0
+	}
+
+	#effect(effect: Effect): void {
+		switch (effect.type) {
+			case 'send':
+				return this.#edges.send(effect.listener, effect.address, effect.port, effect.bytes)
+			case 'push':
+				return this.#edges.push(effect)
+			case 'save':
+				return this.#save(effect)
+			case 'event':
+				return this.#edges.event(effect.name, effect.fields)
+		}
+	}
+
+	#arm(now: number): void {
+		const next = this.#core.nextDeadline()
+		/* an alarm that comes too early only looks and goes back to sleep: cheaper than moving it at every packet */
+		if (next >= this.#armedFor) return
+		clearTimeout(this.#timer)
+		this.#armedFor = next
+		this.#timer = setTimeout(this.#alarm, Math.min(Math.max(0, next - now), LONGEST_TIMER_MS))
+	}
+
+	readonly #alarm = (): void => {
+		this.#armedFor = Infinity
+		this.input({ type: 'fires' })
+	}
+
+	// — commits —
+
+	#save(effect: SaveEffect): void {
+		this.#saves.push(effect)
+		if (effect.ticket !== 0 && this.#flush !== 'soon') {
+			this.#flush = 'soon'
+			setImmediate(this.#flushNow)
+		} else if (this.#flush === 'none') {
+			this.#flush = 'lazy'
+			this.#lazyTimer = setTimeout(this.#flushNow, LAZY_COMMIT_MS)
+		}
+	}
+
+	readonly #flushNow = (): void => {
+		clearTimeout(this.#lazyTimer)
+		this.#flush = 'none'
+		const saves = this.#saves
+		if (saves.length === 0) return
+		this.#saves = []
+		const done = this.#edges.commit(saves.flatMap(({ changes }) => changes))
+		if (done.ok) return this.input({ type: 'committed', tickets: ticketsOf(saves) })
+		/* one change was at fault, not the store: the others must not suffer for it */
+		if (done.code === 'rejected' && saves.length > 1) return this.#flushSingly(saves)
+		this.input({ type: 'commit-failed', tickets: ticketsOf(saves), reason: done.reason })
+	}
+
+	#flushSingly(saves: readonly SaveEffect[]): void {
+		for (const save of saves) {
+			const done = this.#edges.commit(save.changes)
+			if (done.ok) this.input({ type: 'committed', tickets: ticketsOf([save]) })
+			else this.input({ type: 'commit-failed', tickets: ticketsOf([save]), reason: done.reason })
+		}
+	}
+}
+
+function ticketsOf(saves: readonly SaveEffect[]): number[] {
+	const tickets: number[] = []
+	for (const { ticket } of saves) if (ticket !== 0) tickets.push(ticket)
+	return tickets
+}
