@@ -98,8 +98,9 @@ export function skipHost(text: string, at: number): number {
 		return end > at ? end : -1
 	}
 	const end = skipClass(text, at + 1, IPV6)
-	// The shortest reference is [::].
-	return end >= at + 3 && text.charCodeAt(end) === 0x5d && text.indexOf(':', at) < end ? end + 1 : -1
+	// Every address has a colon among its first five chars: a group holds four digits at most.
+	const colon = text.slice(at + 1, Math.min(end, at + 6)).indexOf(':')
+	return colon >= 0 && text.charCodeAt(end) === 0x5d ? end + 1 : -1
 }
 
 function scanViaParams(text: string, at: number): number {

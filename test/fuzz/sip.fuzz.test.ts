@@ -19,7 +19,7 @@ const ROUNDS = 250
 const TELLING = Uint8Array.from(' \t\r\n:;,=<>"\\@?/[]%()\0\xff09aSz*', (c) => c.charCodeAt(0))
 
 function mutated(prng: Prng): Uint8Array {
-	let bytes = corpus[prng.below(corpus.length)]!.slice()
+	let bytes: Uint8Array = corpus[prng.below(corpus.length)]!.slice()
 	for (let n = 1 + prng.below(6); n > 0; n--) {
 		const at = prng.below(bytes.length + 1)
 		const to = Math.min(bytes.length, at + 1 + prng.below(20))

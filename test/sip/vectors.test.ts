@@ -11,7 +11,7 @@ for (const vector of manifest) {
 		const message = parse(bytes)
 
 		test(`${vector.title}: ${vector.fault ?? 'is taken'}`, () => {
-			expect(message.fault?.code ?? null).toBe(vector.fault)
+			expect<string | null>(message.fault?.code ?? null).toBe(vector.fault)
 			if (vector.fault !== null) expect(message.fault?.status).toBe(vector.status!)
 		})
 
