@@ -3,7 +3,7 @@
  *
  * The tables (invite-server.ts …) say what happens; this file does it. Nothing here decides about calls.
  */
-import { Deadline, Deadlines } from '../lib/deadlines.ts'
+import { Deadline, type Deadlines } from '../lib/deadlines.ts'
 import { ackFor } from '../sip/build.ts'
 import type { SipMessage } from '../sip/message.ts'
 import { parse } from '../sip/parse.ts'
@@ -19,6 +19,8 @@ import {
 	type InviteServerEvent,
 	type InviteServerState,
 } from './invite-server.ts'
+import { Lingering } from './lingering.ts'
+import { clientKey, serverKey } from './matching.ts'
 import {
 	NON_INVITE_CLIENT,
 	type NonInviteClientAction,
@@ -31,152 +33,34 @@ import {
 	type NonInviteServerEvent,
 	type NonInviteServerState,
 } from './non-invite-server.ts'
-import { MAX_LINGERING, SIXTY_FOUR_T1, T1, T2, T4 } from './timers.ts'
+import { SIXTY_FOUR_T1, T1, T2, T4 } from './timers.ts'
+import {
+	ClientTransaction,
+	type ClientUser,
+	type Destination,
+	type Due,
+	ServerTransaction,
+	type Transaction,
+	type TransactionCounters,
+	type Wire,
+} from './transaction.ts'
 
-/** Where bytes go: a listener of ours and an address behind it. */
-export interface Destination {
-	readonly listener: number
-	readonly address: string
-	readonly port: number
-}
-
-/** Whoever has deadlines: the one thing that can fire. `event` is the owner's own word. */
-export interface Timed {
-	due(event: string, now: number): void
-}
-
-export interface Due {
-	readonly owner: Timed
-	readonly event: string
-}
-
-/** What a client transaction tells its user. */
-export interface ClientUser {
-	/** Every response the machine passes up: all provisionals, every 2xx to INVITE, else the first final. */
-	response(transaction: ClientTransaction, response: SipMessage, now: number): void
-	/** Timer B or F: no (final) response came. */
-	timedOut(transaction: ClientTransaction, now: number): void
-}
-
-export interface Wire {
-	send(to: Destination, bytes: Uint8Array): void
-}
-
-export interface TransactionCounters {
-	retransmissionsSent: number
-	retransmissionsAbsorbed: number
-}
-
-export class ServerTransaction implements Timed {
-	readonly key: string
-	readonly invite: boolean
-	readonly answerTo: Destination
-	/** The request while it may still be needed; gone once a final response is out. */
-	request: SipMessage | undefined
-	state: InviteServerState | NonInviteServerState
-	/** Status of the last final response, 0 before. */
-	finalStatus = 0
-	/** @internal */
-	last: Uint8Array | undefined = undefined
-	/** @internal */
-	intervalMs = T1
-	/** @internal */
-	retransmit: Deadline<Due> | undefined = undefined
-	/** @internal */
-	timeout: Deadline<Due> | undefined = undefined
-	/** @internal */
-	lingering: Deadline<ServerTransaction | ClientTransaction> | undefined = undefined
-	readonly #layer: Transactions
-
-	constructor(layer: Transactions, key: string, request: SipMessage, answerTo: Destination) {
-		this.#layer = layer
-		this.key = key
-		this.request = request
-		this.answerTo = answerTo
-		this.invite = request.method === 'INVITE'
-		this.state = this.invite ? 'proceeding' : 'trying'
-	}
-
-	/** Sends a response of the transaction user (RFC 3261 §17.2). A final one after a final one goes nowhere. */
-	respond(status: number, bytes: Uint8Array, now: number): void {
-		this.#layer.respond(this, status, bytes, now)
-	}
-
-	due(event: string, now: number): void {
-		this.#layer.serverDue(this, event, now)
-	}
-}
-
-export class ClientTransaction implements Timed {
-	readonly branch: string
-	readonly invite: boolean
-	readonly user: ClientUser
-	state: InviteClientState | NonInviteClientState
-	to: Destination
-	bytes: Uint8Array
-	/** @internal */
-	intervalMs = T1
-	/** @internal */
-	retransmit: Deadline<Due> | undefined = undefined
-	/** @internal */
-	timeout: Deadline<Due> | undefined = undefined
-	/** @internal */
-	lingering: Deadline<ServerTransaction | ClientTransaction> | undefined = undefined
-	readonly #layer: Transactions
-
-	constructor(
-		layer: Transactions,
-		branch: string,
-		invite: boolean,
-		bytes: Uint8Array,
-		to: Destination,
-		user: ClientUser,
-	) {
-		this.#layer = layer
-		this.branch = branch
-		this.invite = invite
-		this.bytes = bytes
-		this.to = to
-		this.user = user
-		this.state = invite ? 'calling' : 'trying'
-	}
-
-	/** Stops sending until {@link redirect}; answers to what was sent still count. INVITE only. */
-	park(now: number): void {
-		this.#layer.inviteClient(this, 'park', undefined, now)
-	}
-
-	/** Sends the same request (same branch) elsewhere, while nothing has answered it. INVITE only. */
-	redirect(bytes: Uint8Array, to: Destination, now: number): void {
-		if (this.state !== 'calling' && this.state !== 'parked') return
-		this.bytes = bytes
-		this.to = to
-		this.#layer.inviteClient(this, 'redirect', undefined, now)
-	}
-
-	due(event: string, now: number): void {
-		this.#layer.clientDue(this, event, now)
-	}
-}
-
-/** A CANCEL has the branch of its INVITE (RFC 3261 §9.1): this sets the keys of the two apart. */
-const CANCEL_MARK = '/cancel'
-
-/** RFC 3261 §17.2.3: the key a request of this transaction has; ACK has the one of its INVITE. */
-export function serverKey(m: SipMessage, method: string): string {
-	const via = m.via
-	if (via.branch.startsWith('z9hG4bK') && via.branch.length > 7)
-		return `${via.branch}|${via.host}:${via.port}|${method}`
-	/* RFC 2543 matching: the fields of the request itself. The To-tag of an ACK is ours, so it is left out. */
-	return `${m.callId}|${m.cseq}|${m.fromTag}|${m.uri}|${via.host}:${via.port};${via.branch}|${method}`
-}
+export { answerDestination } from './matching.ts'
+export type {
+	ClientTransaction,
+	ClientUser,
+	Destination,
+	Due,
+	ServerTransaction,
+	Timed,
+	Wire,
+} from './transaction.ts'
 
 export class Transactions {
 	readonly #servers = new Map<string, ServerTransaction>()
 	readonly #clients = new Map<string, ClientTransaction>()
 	readonly #deadlines: Deadlines<Due>
-	readonly #lingering = new Deadlines<ServerTransaction | ClientTransaction>()
-	#lingeringCount = 0
+	readonly #lingering: Lingering
 	readonly #wire: Wire
 	readonly #counters: TransactionCounters
 
@@ -184,6 +68,7 @@ export class Transactions {
 		this.#deadlines = deadlines
 		this.#wire = wire
 		this.#counters = counters
+		this.#lingering = new Lingering(this)
 	}
 
 	get count(): number {
@@ -197,7 +82,7 @@ export class Transactions {
 
 	/** Forgets finished transactions whose time has come. */
 	sweep(now: number): void {
-		for (let d = this.#lingering.take(now); d !== undefined; d = this.#lingering.take(now)) this.#lingered(d.what, now)
+		this.#lingering.sweep(now)
 	}
 
 	// — server side —
@@ -297,11 +182,11 @@ export class Transactions {
 				return
 			case 'linger':
 				t.request = undefined
-				this.#linger(t, SIXTY_FOUR_T1, now)
+				this.#lingering.add(t, SIXTY_FOUR_T1, now)
 				return
 			case 'lingerBriefly':
 				t.request = undefined
-				this.#linger(t, T4, now)
+				this.#lingering.add(t, T4, now)
 				return
 			case 'end':
 				this.#disarm(t.retransmit)
@@ -315,7 +200,7 @@ export class Transactions {
 	/** RFC 3261 §17.1.3: by the branch of the topmost Via, which must be ours, and the method in CSeq. */
 	findClient(response: SipMessage): ClientTransaction | undefined {
 		const { branch } = response.via
-		const t = this.#clients.get(response.cseqMethod === 'CANCEL' ? branch + CANCEL_MARK : branch)
+		const t = this.#clients.get(clientKey(branch, response.cseqMethod))
 		return t !== undefined && (response.cseqMethod === 'INVITE') === t.invite ? t : undefined
 	}
 
@@ -328,7 +213,7 @@ export class Transactions {
 		user: ClientUser,
 		now: number,
 	): ClientTransaction {
-		const key = method === 'CANCEL' ? branch + CANCEL_MARK : branch
+		const key = clientKey(branch, method)
 		const t = new ClientTransaction(this, key, method === 'INVITE', bytes, to, user)
 		this.#clients.set(key, t)
 		this.#wire.send(to, bytes)
@@ -355,7 +240,7 @@ export class Transactions {
 		t.state = 'terminated'
 		this.#disarm(t.retransmit)
 		this.#disarm(t.timeout)
-		this.#unlinger(t)
+		this.#lingering.remove(t)
 		this.#clients.delete(t.branch)
 	}
 
@@ -420,7 +305,7 @@ export class Transactions {
 				this.#wire.send(t.to, ackFor(parse(t.bytes), response!))
 				return
 			case 'linger':
-				this.#linger(t, SIXTY_FOUR_T1, now)
+				this.#lingering.add(t, SIXTY_FOUR_T1, now)
 				return
 			case 'timeOut':
 				t.user.timedOut(t, now)
@@ -437,7 +322,7 @@ export class Transactions {
 		this.#deadlines.after(timeoutOf(t), now, SIXTY_FOUR_T1)
 	}
 
-	#backOff(t: ServerTransaction | ClientTransaction, mostMs: number, now: number): void {
+	#backOff(t: Transaction, mostMs: number, now: number): void {
 		t.intervalMs = Math.min(2 * t.intervalMs, mostMs)
 		this.#deadlines.after(retransmitOf(t), now, t.intervalMs)
 	}
@@ -451,31 +336,15 @@ export class Transactions {
 		if (d !== undefined) this.#deadlines.disarm(d)
 	}
 
-	#linger(t: ServerTransaction | ClientTransaction, durationMs: number, now: number): void {
-		this.#unlinger(t)
-		t.lingering = new Deadline<ServerTransaction | ClientTransaction>(t)
-		this.#lingering.after(t.lingering, now, durationMs)
-		if (++this.#lingeringCount > MAX_LINGERING) {
-			const oldest = this.#lingering.take(Infinity)
-			if (oldest !== undefined) this.#lingered(oldest.what, now)
-		}
-	}
-
-	#unlinger(t: ServerTransaction | ClientTransaction): void {
-		if (t.lingering === undefined || !t.lingering.armed) return
-		this.#lingering.disarm(t.lingering)
-		this.#lingeringCount--
-	}
-
-	#lingered(t: ServerTransaction | ClientTransaction, now: number): void {
-		this.#lingeringCount--
+	/** @internal its time as a finished transaction is over */
+	lingered(t: Transaction, now: number): void {
 		if (t instanceof ClientTransaction) this.inviteClient(t, 'linger', undefined, now)
 		else if (t.invite) this.#inviteServer(t, 'linger', undefined, now)
 		else this.#nonInviteServer(t, 'linger', undefined, now)
 	}
 }
 
-function retransmitOf(t: ServerTransaction | ClientTransaction): Deadline<Due> {
+function retransmitOf(t: Transaction): Deadline<Due> {
 	t.retransmit ??= new Deadline<Due>({ owner: t, event: 'retransmit' })
 	return t.retransmit
 }
@@ -484,16 +353,3 @@ function timeoutOf(t: ClientTransaction): Deadline<Due> {
 	t.timeout ??= new Deadline<Due>({ owner: t, event: 'timeout' })
 	return t.timeout
 }
-
-/**
- * RFC 3261 §18.2.2 with RFC 3581 §4: where the answers to a request go. A maddr or a name in the Via is not followed:
- * answers go back to the address the request came from, never to a third party.
- */
-export function answerDestination(request: SipMessage, source: Destination, symmetric: boolean): Destination {
-	if (symmetric || request.via.rport >= 0) return source
-	const port = request.via.port === 0 ? DEFAULT_PORT : request.via.port
-	return port === source.port ? source : { listener: source.listener, address: source.address, port }
-}
-
-/** RFC 3261 §19.1.2. */
-const DEFAULT_PORT = 5060
