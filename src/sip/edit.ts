@@ -23,7 +23,8 @@ export class Edit {
 
 	constructor(message: SipMessage) {
 		this.#message = message
-		this.#values = new Array(message.headerCount)
+		// One more than there are rows: the loop of `finish` reads both to the same end.
+		this.#values = new Array(message.headerCount + 1)
 		this.#above = new Array(message.headerCount + 1)
 	}
 
@@ -104,25 +105,34 @@ export class Edit {
 
 	/** The changed message in a fresh array. */
 	finish(): Uint8Array {
-		const { text, headerCount } = this.#message
-		const last = headerCount - 1
-		const tail = last >= 0 && this.#message.id(last) === Header.ContentLength ? last : headerCount
+		const message = this.#message
+		const { text, headerCount } = message
+		if (this.#appended !== '') this.#placeAppended()
 		let out = this.#startLine()
 		/** Start of the run of untouched octets not yet in `out`. */
-		let from = this.#uri === undefined ? 0 : this.#message.lineEnd
+		let from = this.#uri === undefined ? 0 : message.lineEnd
 		for (let i = 0; i <= headerCount; i++) {
-			const above = i === tail ? (this.#above[i] ?? '') + this.#appended : this.#above[i]
-			const value = i === headerCount ? undefined : this.#values[i]
+			const above = this.#above[i]
+			const value = this.#values[i]
 			if (above === undefined && value === undefined) continue
-			const start = this.#message.rowStart(i)
+			const start = message.rowStart(i)
 			out += text.slice(from, start)
 			if (above !== undefined) out += above
 			from = start
 			if (value === undefined) continue
-			if (value !== GONE) out += `${this.#message.name(i)}: ${value}\r\n`
-			from = this.#message.rowStart(i + 1)
+			if (value !== GONE) out += `${message.name(i)}: ${value}\r\n`
+			from = message.rowStart(i + 1)
 		}
 		return encodeLatin1(out + text.slice(from))
+	}
+
+	/** Appended rows go below all others, but above a Content-Length that is the last one. */
+	#placeAppended(): void {
+		const { headerCount } = this.#message
+		const last = headerCount - 1
+		const i = last >= 0 && this.#message.id(last) === Header.ContentLength ? last : headerCount
+		this.#above[i] = (this.#above[i] ?? '') + this.#appended
+		this.#appended = ''
 	}
 
 	#startLine(): string {

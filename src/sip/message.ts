@@ -10,16 +10,17 @@ import type { Via } from './via.ts'
 export type { Via } from './via.ts'
 export { EMPTY_VIA } from './via.ts'
 
-/** What the parser hands to {@link SipMessage}. */
-export interface Parts {
-	readonly bytes: Uint8Array
-	readonly text: string
-	readonly head: Head
+/** What the start line says. */
+export interface StartLine {
 	readonly method: string
-	readonly status: number
 	readonly uri: string
-	readonly requestUri: SipUri | undefined
+	readonly status: number
 	readonly reason: string
+}
+
+/** What the rows say that every message is looked up by. */
+export interface Essentials {
+	readonly requestUri: SipUri | undefined
 	readonly callId: string
 	readonly cseq: number
 	readonly cseqMethod: string
@@ -27,7 +28,6 @@ export interface Parts {
 	readonly toTag: string
 	readonly via: Via
 	readonly maxForwards: number
-	readonly fault: Fault | undefined
 }
 
 /** Read-only. Made by `parse`; a message with a {@link SipMessage.fault} carries what could be read. */
@@ -67,27 +67,34 @@ export class SipMessage {
 	readonly rowsEnd: number
 	readonly #rows: Int32Array
 
-	constructor(parts: Parts) {
-		this.bytes = parts.bytes
-		this.text = parts.text
-		this.method = parts.method
-		this.status = parts.status
-		this.fault = parts.fault
-		this.bodyAt = parts.head.bodyAt
-		this.uri = parts.uri
-		this.requestUri = parts.requestUri
-		this.reason = parts.reason
-		this.callId = parts.callId
-		this.cseq = parts.cseq
-		this.cseqMethod = parts.cseqMethod
-		this.fromTag = parts.fromTag
-		this.toTag = parts.toTag
-		this.via = parts.via
-		this.maxForwards = parts.maxForwards
-		this.headerCount = parts.head.count
-		this.lineEnd = parts.head.lineEnd
-		this.rowsEnd = parts.head.rowsEnd
-		this.#rows = parts.head.rows
+	constructor(
+		bytes: Uint8Array,
+		text: string,
+		head: Head,
+		line: StartLine,
+		said: Essentials,
+		fault: Fault | undefined,
+	) {
+		this.bytes = bytes
+		this.text = text
+		this.method = line.method
+		this.status = line.status
+		this.fault = fault
+		this.bodyAt = head.bodyAt
+		this.uri = line.uri
+		this.requestUri = said.requestUri
+		this.reason = line.reason
+		this.callId = said.callId
+		this.cseq = said.cseq
+		this.cseqMethod = said.cseqMethod
+		this.fromTag = said.fromTag
+		this.toTag = said.toTag
+		this.via = said.via
+		this.maxForwards = said.maxForwards
+		this.headerCount = head.count
+		this.lineEnd = head.lineEnd
+		this.rowsEnd = head.rowsEnd
+		this.#rows = head.rows
 	}
 
 	id(i: number): HeaderId {

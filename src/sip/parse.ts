@@ -2,7 +2,7 @@
 import { type FaultCode, fault } from './faults.ts'
 import { CLASS, DIGIT, decimal, isNamed, skipClass, TOKEN } from './grammar.ts'
 import { decodeLatin1 } from './latin1.ts'
-import { SipMessage } from './message.ts'
+import { SipMessage, type StartLine } from './message.ts'
 import { methodIn } from './methods.ts'
 import { type Head, scanHead } from './rows.ts'
 import { Reading } from './validate.ts'
@@ -27,12 +27,8 @@ function afterBlankLines(bytes: Uint8Array): number {
 	return at
 }
 
-/** What the start line says. */
-interface StartLine {
-	readonly method: string
-	readonly uri: string
-	readonly status: number
-	readonly reason: string
+/** The start line, and what is wrong with it. */
+interface ReadLine extends StartLine {
 	readonly code: FaultCode | undefined
 }
 
@@ -51,40 +47,25 @@ export function parse(bytes: Uint8Array): SipMessage {
 	return assemble(octets, text, head, line, reading)
 }
 
-function assemble(octets: Uint8Array, text: string, head: Head, line: StartLine, reading: Reading): SipMessage {
-	const end = head.bodyAt + reading.contentLength
-	const cut = reading.contentLength >= 0 && end < octets.length
+function assemble(octets: Uint8Array, text: string, head: Head, line: ReadLine, reading: Reading): SipMessage {
+	const end = head.bodyAt + Math.max(reading.contentLength, 0)
 	const short = end > octets.length ? 'body-short' : undefined
 	const code = line.code ?? head.problem ?? short ?? reading.code
 	// §17.1.1.3: an ACK is never answered; nor is a response, nor what has no Via to answer to.
 	const silent = line.method === '' || line.method === 'ACK' || reading.unanswerable
-	return new SipMessage({
-		bytes: cut ? octets.subarray(0, end) : octets,
-		text: cut ? text.slice(0, end) : text,
-		head,
-		method: line.method,
-		status: line.status,
-		uri: line.uri,
-		reason: line.reason,
-		requestUri: reading.requestUri,
-		callId: reading.callId,
-		cseq: reading.cseq,
-		cseqMethod: reading.cseqMethod,
-		fromTag: reading.fromTag,
-		toTag: reading.toTag,
-		via: reading.via,
-		maxForwards: reading.maxForwards,
-		fault: code === undefined ? undefined : fault(code, silent),
-	})
+	const verdict = code === undefined ? undefined : fault(code, silent)
+	if (reading.contentLength < 0 || end >= octets.length)
+		return new SipMessage(octets, text, head, line, reading, verdict)
+	return new SipMessage(octets.subarray(0, end), text.slice(0, end), head, line, reading, verdict)
 }
 
 /** §7.1, §7.2. The version is compared without case. */
-function startLine(line: string): StartLine {
+function startLine(line: string): ReadLine {
 	return isSipVersion(line, 0) ? statusLine(line) : requestLine(line)
 }
 
 /** `Method SP Request-URI SP SIP-Version`, exactly one SP each. */
-function requestLine(line: string): StartLine {
+function requestLine(line: string): ReadLine {
 	const methodEnd = line.indexOf(' ')
 	const uriEnd = line.indexOf(' ', methodEnd + 1)
 	const wellSpaced = methodEnd > 0 && uriEnd > methodEnd + 1 && line.indexOf(' ', uriEnd + 1) < 0
@@ -96,7 +77,7 @@ function requestLine(line: string): StartLine {
 }
 
 /** A line that means to be a request line gets its method back, for the 400; anything else is not SIP. */
-function misreadRequest(line: string): StartLine {
+function misreadRequest(line: string): ReadLine {
 	const words = line.split(/[ \t]+/)
 	const version = words[words.length - 1] === '' ? words[words.length - 2] : words[words.length - 1]
 	const method = words[0]!
@@ -106,7 +87,7 @@ function misreadRequest(line: string): StartLine {
 }
 
 /** `SIP-Version SP 3DIGIT SP Reason-Phrase`; the last SP may be missing where the phrase is empty. */
-function statusLine(line: string): StartLine {
+function statusLine(line: string): ReadLine {
 	const status = decimal(line, 8, 11, 699)
 	const separated = line.length === 11 || line.charCodeAt(11) === 0x20
 	const good = line.slice(4, 8) === '2.0 ' && line.length >= 11 && status >= 100 && separated

@@ -6,7 +6,7 @@
  * `app-id=<bundle>[.voip[.dev|.prod]];pn-type=apple;pn-tok=<token>`.
  */
 import { Secret } from '../../lib/secret.ts'
-import { unescape, uriParam, withoutParams } from '../../sip/uri.ts'
+import { unescape as unescaped, uriParam, withoutParams } from '../../sip/uri.ts'
 import type { PushEnvironment, PushParams } from '../model.ts'
 
 /** APNs tokens have no fixed length; 200 hex digits is twice the longest seen, and keeps rows small. */
@@ -99,5 +99,5 @@ function legacyTopic(appId: string): string {
 }
 
 function text(params: string, name: string): string {
-	return unescape(uriParam(params, name) ?? '')
+	return unescaped(uriParam(params, name) ?? '')
 }

@@ -122,7 +122,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 
 	// — answers —
 
-	provisional(branch: Branch, answer: SipMessage, now: number): void {
+	provisional(answer: SipMessage, now: number): void {
 		if (this.over !== undefined) return
 		this.#armTimerC(TIMER_C_MS, now)
 		if (answer.status === 100) return

@@ -20,7 +20,7 @@ export interface BranchOwner {
 	wake(branch: Branch): void
 	silent(branch: Branch, now: number): void
 	settle(now: number): void
-	provisional(branch: Branch, answer: SipMessage, now: number): void
+	provisional(answer: SipMessage, now: number): void
 	final(branch: Branch, answer: SipMessage, live: boolean, now: number): void
 	branchLapsed(): void
 	/** Reason rows for its CANCEL. */
@@ -68,7 +68,7 @@ export class Branch implements ClientUser, Timed {
 		if (answer.status < 200) {
 			const live = this.state === 'calling' || this.state === 'proceeding' || this.state === 'waking'
 			this.on('provisional', now)
-			if (live) this.call.provisional(this, answer, now)
+			if (live) this.call.provisional(answer, now)
 		} else {
 			const live = this.state !== 'ended'
 			this.on('final', now)

@@ -2,7 +2,7 @@
 import { parseNameAddr } from '../../sip/address.ts'
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
-import { parseUri, unescape } from '../../sip/uri.ts'
+import { parseUri, unescape as unescaped } from '../../sip/uri.ts'
 import { MAX_PAYLOAD_BYTES } from '../effects.ts'
 
 /** Longer names are cut: no screen shows more, and the payload has room for nothing else. */
@@ -28,7 +28,7 @@ export interface PushCall {
 export function callerOf(invite: SipMessage): Caller {
 	const from = parseNameAddr(invite.first(Header.From) ?? '')
 	const uri = parseUri(from?.uri ?? '')
-	const number = utf8(unescape(uri?.user ?? from?.uri ?? ''))
+	const number = utf8(unescaped(uri?.user ?? from?.uri ?? ''))
 	const name = utf8(unquoted(from?.display ?? ''))
 	return {
 		name: [...(name || number)].slice(0, MAX_CALLER_NAME_LENGTH).join(''),
