@@ -1,6 +1,6 @@
 /** All the core can do. The loop performs effects in the order they were emitted (src/loop.ts). */
 import type { Secret } from '../lib/secret.ts'
-import type { DeviceRecord, Flow, HeldCallRecord, PushEnvironment, PushOutcomeRecord, Reach } from './model.ts'
+import type { DeviceRecord, HeldCallRecord, PushEnvironment, PushOutcomeRecord, Reach } from './model.ts'
 
 export type Effect = SendEffect | PushEffect | SaveEffect | EventEffect
 
@@ -83,7 +83,6 @@ export const EVENTS = {
 	'device-foreground': 'info',
 	'device-background': 'info',
 	'register-refused': 'info',
-	'call-offered': 'info',
 	'call-held': 'info',
 	'call-released': 'info',
 	'call-answered': 'info',

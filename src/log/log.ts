@@ -17,6 +17,8 @@ export interface LogOptions {
 	readonly write: Sink
 	/** ms since the epoch; the system's clock unless a test brings its own. */
 	readonly now?: () => number
+	/** Calls `flush` once, later. Default: after {@link GATHER_MS}. */
+	readonly gather?: (flush: () => void) => void
 }
 
 export interface Log {
@@ -30,11 +32,15 @@ export interface Log {
 export const MAX_BUFFERED_CHARS = 1_000_000
 
 const RANK: Readonly<Record<LogLevel, number>> = { info: 0, warn: 1, error: 2 }
+/** How long a line may wait for others to go out with. */
+export const GATHER_MS = 20
 /** Between looks whether the sink is done. */
 const DRAIN_STEP_MS = 5
 
-/** Lines of one turn of the event loop go out together after it. What was dropped is said once there is room. */
-export function createLog({ format, level, write, now = Date.now }: LogOptions): Log {
+const gatherLines = (flush: () => void): void => void setTimeout(flush, GATHER_MS)
+
+/** Lines of 20 ms go out together: a write is dearer than a line. What was dropped is said once there is room. */
+export function createLog({ format, level, write, now = Date.now, gather = gatherLines }: LogOptions): Log {
 	const least = RANK[level]
 	let buffered = ''
 	let dropped = 0
@@ -44,7 +50,7 @@ export function createLog({ format, level, write, now = Date.now }: LogOptions):
 		buffered += formatLine(format, now(), name, fields)
 		if (busy) return
 		busy = true
-		setImmediate(flush)
+		gather(flush)
 	}
 	const flush = async () => {
 		while (buffered !== '') {

@@ -5,7 +5,7 @@ import { createLog, type LogOptions, MAX_BUFFERED_CHARS } from '../../src/log/lo
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 function logTo(write: LogOptions['write'], level: LogOptions['level'] = 'info') {
-	return createLog({ format: 'text', level, write, now: () => 0 })
+	return createLog({ format: 'text', level, write, now: () => 0, gather: (flush) => void setImmediate(flush) })
 }
 
 /** A sink that takes a batch and does not come back until told. */
@@ -21,7 +21,7 @@ function stalled() {
 	return { batches, write, release: () => release() }
 }
 
-test('the lines of one turn go out together, in order, and not before the turn is over', async () => {
+test('lines that are gathered go out together, in order, and not before', async () => {
 	const batches: string[] = []
 	const { log } = logTo((lines) => void batches.push(lines))
 	log('started')

@@ -28,7 +28,6 @@ export const CANCEL_GRACE_MS = 5_000
 export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	readonly calls: Calls
 	readonly id: string
-	readonly uuid: string
 	readonly agent: string
 	readonly invite: SipMessage
 	readonly source: Flow
@@ -66,7 +65,6 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		this.source = source
 		this.agent = agent
 		this.id = record.id
-		this.uuid = uuidOf(record.id, calls.context.hmac(`call|${record.id}`))
 		this.receivedAt = record.receivedAt
 		this.holdUntil = record.holdUntil
 		this.toTag = record.toTag
@@ -298,7 +296,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		branch.pushedAt = now
 		const call = {
 			callId: this.invite.callId,
-			uuid: this.uuid,
+			uuid: uuidOf(this.id, calls.context.hmac(`call|${this.id}`)),
 			caller: callerOf(this.invite),
 			agent: this.agent,
 			time: this.receivedAt,

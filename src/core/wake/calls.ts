@@ -97,7 +97,6 @@ export class Calls {
 		}
 		const call = new AgentCall(this, server, invite, source, agent.aor, record)
 		this.#add(call)
-		this.context.event('call-offered', { call: call.id, agent: agent.aor, devices: agent.devices.length })
 		call.offer(agent.devices, now)
 	}
 
