@@ -18,6 +18,7 @@ export interface Via {
 
 export const EMPTY_VIA: Via = Object.freeze({ transport: '', host: '', port: 0, branch: '', received: '', rport: -1 })
 
+/** A port has 16 bits (RFC 768). */
 export const MAX_PORT = 65_535
 
 /** What {@link scanVia} last met: offsets into the value. -1 where absent. */

@@ -3,6 +3,7 @@ import { SECTION_IDS, type SectionId, type Sections } from './sections.ts'
 
 /** Each open page costs a rendering a second; 32 is a wall of screens, and still no load. */
 export const LIVE_CLIENTS_MAX = 32
+/** The page counts in seconds; what changes within one is seen at its end. */
 const FRAME_INTERVAL_MS = 1000
 /** With very many agents a snapshot takes long: then frames come rarer, so that calls keep 98 % of the loop. */
 const FRAME_LOAD_MAX = 0.02

@@ -9,6 +9,7 @@ import { isPushQuery, type PushDefaults, pushParams } from './push-params.ts'
 
 /** RFC 3261 §10.2: used where the phone names no expiry, or a malformed one (RFC 4475 §3.1.2.4). */
 export const DEFAULT_EXPIRES_SEC = 3600
+/** RFC 3261 §20.19: an expiry has 32 bits. */
 const MAX_EXPIRES_SEC = 2 ** 32 - 1
 
 /** A REGISTER with more Contacts than this is no phone. */
