@@ -1,0 +1,69 @@
+/** sipp as a child process, with the scenarios of test/interop/sipp. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { World } from './gateway.ts'
+
+/** Why sipp tests cannot run here; undefined where they can. */
+export const sippAbsent = Bun.which('sipp') === null ? 'sipp is not installed (Debian package sip-tester)' : undefined
+
+/** A scenario that takes longer hangs, and is ended as failed. */
+const LIMIT_SEC = 8
+
+export interface SippOptions {
+	readonly scenario: string
+	readonly address: string
+	readonly port: number
+	/** Where its requests go first; absent for one that only answers. */
+	readonly to?: number
+	/** Answers requests outside the calls of `scenario`. */
+	readonly answers?: string
+	/** How many calls; 1 unless told. */
+	readonly calls?: number
+	/** What `[name]` stands for in the scenarios, wherever it is written. */
+	readonly keys?: Readonly<Record<string, string>>
+	/** How long its pauses are, ms. */
+	readonly pauseMs?: number
+}
+
+export interface Sipp {
+	/** Resolves when it ended well; else rejects with what it complains of. */
+	readonly done: Promise<void>
+	kill(): void
+}
+
+let started = 0
+
+export function sipp(world: World, options: SippOptions): Sipp {
+	const { scenario, address, port, to, answers, calls = 1, keys = {}, pauseMs = 0 } = options
+	const prefix = join(world.folder, `${++started}`)
+	const errors = `${prefix}.err`
+	/* sipp itself knows its -key only in messages, not in what it expects */
+	const file = (name: string) => {
+		const path = `${prefix}-${name}.xml`
+		writeFileSync(path, scenarioText(name, keys))
+		return path
+	}
+	const command = [
+		...['sipp', ...(to === undefined ? [] : [`127.0.0.1:${to}`]), '-sf', file(scenario)],
+		...(answers === undefined ? [] : ['-oocsf', file(answers)]),
+		...['-i', address, '-p', `${port}`, '-m', `${calls}`, '-s', '1001', '-au', '1001', '-ap', 'secret'],
+		...['-d', `${pauseMs}`, '-nostdin', '-timeout', `${LIMIT_SEC}`, '-timeout_error'],
+		/* each ping has the Call-ID of the last one, and starts a call of its own here */
+		...['-deadcall_wait', '0'],
+		...['-trace_err', '-error_file', errors],
+	]
+	const child = Bun.spawn(command, { cwd: world.folder, stdin: 'ignore', stdout: 'ignore', stderr: 'ignore' })
+	const done = child.exited.then((status) => {
+		if (status === 0) return
+		const said = existsSync(errors) ? readFileSync(errors, 'utf8') : ''
+		throw new Error(`sipp ${scenario} ended with status ${status}: ${said}\nThe gateway said:\n${world.log.join('\n')}`)
+	})
+	/* whoever waits for it hears of it; nobody else need to */
+	done.catch(() => {})
+	return { done, kill: () => child.kill() }
+}
+
+function scenarioText(name: string, keys: Readonly<Record<string, string>>): string {
+	const text = readFileSync(join(import.meta.dir, 'sipp', `${name}.xml`), 'utf8')
+	return Object.entries(keys).reduce((filled, [key, value]) => filled.replaceAll(`[${key}]`, value), text)
+}
