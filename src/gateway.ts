@@ -112,7 +112,7 @@ class Starting implements Gateway {
 			version: this.#version.gateway,
 			listen,
 			status: this.#status?.url,
-			devices: this.#core.devices.agentCount,
+			agents: this.#core.devices.agentCount,
 		})
 		return undefined
 	}
