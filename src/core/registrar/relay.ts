@@ -389,7 +389,8 @@ const MAX_USER_AGENT_LENGTH = 120
 
 function shownContact(contact: AskedContact, sec: number): string {
 	const { display, uri, params } = contact.value
-	return `${display === '' ? '' : `${display} `}<${uri}>${setHeaderParam(params, 'expires', `${sec}`)}`
+	const name = display === '' ? '' : `"${display.replace(/["\\]/g, '\\$&')}" `
+	return `${name}<${uri}>${setHeaderParam(params, 'expires', `${sec}`)}`
 }
 
 function samePush(a: PushParams | undefined, b: PushParams | undefined): boolean {
