@@ -29,7 +29,7 @@ export function callerOf(invite: SipMessage): Caller {
 	const from = parseNameAddr(invite.first(Header.From) ?? '')
 	const uri = parseUri(from?.uri ?? '')
 	const number = utf8(unescaped(uri?.user ?? from?.uri ?? ''))
-	const name = utf8(unquoted(from?.display ?? ''))
+	const name = utf8(from?.display ?? '')
 	return {
 		name: [...(name || number)].slice(0, MAX_CALLER_NAME_LENGTH).join(''),
 		number: number.slice(0, MAX_CALLER_NAME_LENGTH),
@@ -58,11 +58,6 @@ export function minimalPayloadOf(call: PushCall): string {
 
 /** A Call-ID longer than this would not fit into the payload once it is escaped. */
 const MAX_CALL_ID_LENGTH = 512
-
-function unquoted(display: string): string {
-	const text = display.trim()
-	return text.startsWith('"') && text.endsWith('"') ? text.slice(1, -1).replace(/\\(.)/g, '$1') : text
-}
 
 /** Octets, one a char, read as UTF-8; left as they are where they are none. */
 function utf8(octets: string): string {
