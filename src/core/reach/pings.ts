@@ -141,7 +141,7 @@ export class Pings implements DeviceWatcher {
 	missed(pinger: Pinger, now: number): void {
 		if (!pinger.waiting || this.#devices.device(pinger.device.id) !== pinger.device) return
 		pinger.waiting = false
-		if (++pinger.missed < this.#context.settings.pingMisses) return
+		if (++pinger.missed < this.#context.settings.pingMisses || pinger.device.reach === 'background') return
 		this.asleep(pinger.device)
 		this.#context.deadlines.after(pinger.next, now, this.#context.settings.pingIntervalMs * BACKGROUND_SLOWDOWN)
 	}
