@@ -6,9 +6,15 @@ import { Secret } from '../lib/secret.ts'
 /** A phone that wakes this late for a call that ended still gets its INVITE and CANCEL (docs/architecture.md). */
 export const ENDED_KEPT_MS = 60_000
 
+/**
+ * A call whose hold ran out while the gateway was down is still owed its final response (RFC 3261 §16.7), until the
+ * caller's own timer C has given it up ("MUST be larger than 3 minutes", §16.6 step 11).
+ */
+export const OVERDUE_KEPT_MS = 180_000
+
 /** What is over by `?1`, ms since the epoch. */
 const BINDING_LAPSED = 'expires_at <= ?1'
-const CALL_LAPSED = `CASE WHEN ended_at IS NULL THEN hold_until <= ?1 ELSE ended_at + ${ENDED_KEPT_MS} <= ?1 END`
+const CALL_LAPSED = `CASE WHEN ended_at IS NULL THEN hold_until + ${OVERDUE_KEPT_MS} ELSE ended_at + ${ENDED_KEPT_MS} END <= ?1`
 
 interface DeviceRow {
 	readonly id: number

@@ -3,7 +3,7 @@ import { statSync, writeFileSync } from 'node:fs'
 import type { Change } from '../../src/core/effects.ts'
 import type { DeviceRecord, PushParams } from '../../src/core/model.ts'
 import { PUSH_OUTCOMES_KEPT } from '../../src/store/changes.ts'
-import { ENDED_KEPT_MS } from '../../src/store/restore.ts'
+import { ENDED_KEPT_MS, OVERDUE_KEPT_MS } from '../../src/store/restore.ts'
 import type { Store } from '../../src/store/store.ts'
 import { device, heldCall, NOW, opened, pushOutcome, scratch } from './records.ts'
 
@@ -103,14 +103,15 @@ test('a second put of a call replaces the first, delete removes it', () => {
 	expect(store.restore(NOW).heldCalls).toEqual([again])
 })
 
-test('restore drops devices that expired, and held calls over their time', () => {
+test('restore drops devices that expired, and held calls that nobody waits for any more', () => {
 	commit(put(device(1, { expiresAt: NOW })), put(device(2, { expiresAt: NOW + 1 })))
-	commit({ table: 'call', op: 'put', row: heldCall('over', { holdUntil: NOW }) })
-	commit({ table: 'call', op: 'put', row: heldCall('held', { holdUntil: NOW + 1 }) })
+	commit({ table: 'call', op: 'put', row: heldCall('given up', { holdUntil: NOW - OVERDUE_KEPT_MS }) })
+	commit({ table: 'call', op: 'put', row: heldCall('overdue', { holdUntil: NOW - OVERDUE_KEPT_MS + 1 }) })
+	commit({ table: 'call', op: 'put', row: heldCall('waits', { holdUntil: NOW + 1 }) })
 	expect(store.restore(NOW).devices.map((d) => d.id)).toEqual([2])
-	expect(store.restore(NOW).heldCalls.map((c) => c.id)).toEqual(['held'])
+	expect(store.restore(NOW).heldCalls.map((c) => c.id)).toEqual(['overdue', 'waits'])
 	expect(store.restore(0).devices.map((d) => d.id)).toEqual([2])
-	expect(store.restore(0).heldCalls.map((c) => c.id)).toEqual(['held'])
+	expect(store.restore(0).heldCalls.map((c) => c.id)).toEqual(['overdue', 'waits'])
 })
 
 test('a call that ended is kept 60 s for phones that wake late, whatever its hold limit was', () => {
