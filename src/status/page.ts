@@ -61,6 +61,8 @@ function filter(query: string): Html {
 	return html`<form role="search" action="./"><label for="q">Find</label> <input id="q" name="q" type="search" maxlength="${QUERY_LENGTH_MAX}" value="${query}" placeholder="agent, device, address"> <button>Show</button>${query !== '' && html` <a href="./">All</a>`}</form>`
 }
 
+const NOT_SET = html`<span class="muted">not set</span>`
+
 function configTable(config: readonly ConfigEntry[]): Html {
 	const groups = Map.groupBy(config, (entry) => entry.group)
 	return html`<table class="config"><caption>As it runs; secrets are masked</caption>
@@ -68,7 +70,7 @@ function configTable(config: readonly ConfigEntry[]): Html {
 ${[...groups].map(
 	([group, entries]) =>
 		html`<tbody><tr><th scope="rowgroup" colspan="2">${group}</th></tr>${entries.map(
-			({ flag, value }) => html`<tr><th scope="row"><code>${flag}</code></th><td>${String(value)}</td></tr>`,
+			({ flag, value }) => html`<tr><th scope="row"><code>${flag}</code></th><td>${String(value) || NOT_SET}</td></tr>`,
 		)}</tbody>`,
 )}</table>`
 }

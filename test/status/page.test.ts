@@ -62,6 +62,10 @@ describe('the page', () => {
 		expect(markup.split(HOSTILE_ESCAPED).length - 1).toBeGreaterThan(15)
 	})
 
+	test('says of an option without a value that it is not set', () => {
+		expect(text(page({ config: [{ group: 'g', flag: '--advertise', value: '' }] }))).toContain('--advertise not set')
+	})
+
 	test('shows a secret of the configuration masked', () => {
 		const markup = page()
 		expect(markup).toContain(HTTP_TOKEN.masked())
