@@ -123,17 +123,12 @@ export class Rig {
 	}
 
 	/** The PBX's INVITE to the agent. */
-	invite({
-		user = '1001',
-		extra = [] as readonly string[],
-		to = `<sip:${user}@${GATEWAY}>`,
-		id = 'call',
-	} = {}): Sent[] {
-		return this.receive(PBX, `INVITE sip:${user}@${GATEWAY} SIP/2.0`, [...requestRows('INVITE', id, to), ...extra])
+	invite({ to = `<sip:1001@${GATEWAY}>`, extra = [] as readonly string[] } = {}): Sent[] {
+		return this.receive(PBX, `INVITE sip:1001@${GATEWAY} SIP/2.0`, [...requestRows('INVITE', to), ...extra])
 	}
 
-	cancel(id = 'call'): Sent[] {
-		return this.receive(PBX, `CANCEL sip:1001@${GATEWAY} SIP/2.0`, requestRows('CANCEL', id, `<sip:1001@${GATEWAY}>`))
+	cancel(): Sent[] {
+		return this.receive(PBX, `CANCEL sip:1001@${GATEWAY} SIP/2.0`, requestRows('CANCEL', `<sip:1001@${GATEWAY}>`))
 	}
 
 	#perform(): Sent[] {
@@ -152,13 +147,13 @@ export class Rig {
 	}
 }
 
-function requestRows(method: string, id: string, to: string): string[] {
+function requestRows(method: string, to: string): string[] {
 	return [
-		`Via: SIP/2.0/UDP 192.0.2.10:5060;rport;branch=z9hG4bK${id}`,
+		'Via: SIP/2.0/UDP 192.0.2.10:5060;rport;branch=z9hG4bKcall',
 		'Max-Forwards: 70',
 		'From: "Maria" <sip:600@pbx.example>;tag=caller',
 		`To: ${to}`,
-		`Call-ID: ${id}`,
+		'Call-ID: call',
 		`CSeq: 7 ${method}`,
 		'Contact: <sip:600@192.0.2.10:5060>',
 	]
