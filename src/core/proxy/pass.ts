@@ -92,6 +92,7 @@ export class Pass implements ClientUser, Timed {
 		this.#fail(487, now)
 		if (this.#client !== undefined) this.#transactions.forget(this.#client)
 		this.#end()
+		this.#options.observer?.answered(487, undefined, now)
 	}
 
 	#provisional(answer: SipMessage, now: number): void {
@@ -152,6 +153,11 @@ export function phoneAnswer(
 ): Uint8Array {
 	if (answer.status === 503)
 		return response(request, server.answerTo, 500, { toTag: answer.toTag, reason: 'Server Internal Error' })
+	return masqueradedAnswer(answer, stableContact)
+}
+
+/** The same of an answer that is no 503. */
+export function masqueradedAnswer(answer: SipMessage, stableContact: string): Uint8Array {
 	const edit = new Edit(answer).popVia()
 	masqueradeContact(edit, answer, stableContact)
 	stripPushParams(edit, answer)

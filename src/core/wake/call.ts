@@ -16,9 +16,10 @@ import { addRecordRoute, forwardEdit, newBranch, stripPushParams } from '../prox
 import { phoneAnswer, TIMER_C_MS } from '../proxy/pass.ts'
 import { removeOwnRoute } from '../proxy/route.ts'
 import type { Device } from '../registrar/devices.ts'
+import { AnswerCopies } from './answer-copies.ts'
 import { better } from './best.ts'
 import type { Calls } from './calls.ts'
-import { Branch, type BranchOwner } from './device-branch.ts'
+import { Branch, type BranchOwner, GHOST_MS } from './device-branch.ts'
 import { callerOf, minimalPayloadOf, payloadOf } from './payload.ts'
 import { endPhantomAnswer } from './phantom.ts'
 
@@ -86,6 +87,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		for (const held of record.branches) this.branches.push(this.#restored(held))
 		if (record.ended === undefined) return this.calls.context.deadlines.at(this.#hold, this.holdUntil)
 		this.over = record.ended
+		this.#reasons = [record.ended.reason]
 		for (const branch of this.branches) branch.on('over', now)
 	}
 
@@ -98,7 +100,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	/** The device's REGISTER was accepted and stored. */
 	registered(device: Device, now: number): void {
 		const branch = this.branches.find(({ deviceId }) => deviceId === device.id)
-		if (branch === undefined) return
+		if (branch === undefined || (this.over !== undefined && now >= this.over.at + GHOST_MS)) return
 		const waited = branch.state === 'waking'
 		branch.on('registered', now)
 		if (waited && this.over === undefined)
@@ -131,7 +133,8 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	/** §16.7: `live` where this branch had no final response before. */
 	final(branch: Branch, answer: SipMessage, live: boolean, now: number): void {
 		if (answer.status < 300) return this.#answered(branch, answer, now)
-		if (!live || this.over !== undefined) return
+		if (this.over !== undefined) return this.branchLapsed()
+		if (!live) return
 		this.#best = better(this.#best, answer)
 		/* §16.7 step 5: a 6xx ends the others */
 		if (answer.status >= 600) for (const other of this.branches) if (other !== branch) this.#end(other, now)
@@ -143,7 +146,11 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		if (this.over !== undefined) return this.branchLapsed()
 		const waiting = this.branches.some(
 			({ state, hopeless }) =>
-				state !== 'ended' && state !== 'doomed' && state !== 'ghost' && !(hopeless && state === 'waking'),
+				state !== 'ended' &&
+				state !== 'doomed' &&
+				state !== 'ghost' &&
+				/* past the hold a sleeping phone may still join one that rings; nobody waits for it alone */
+				!(state === 'waking' && (hopeless || now >= this.holdUntil)),
 		)
 		if (waiting) return
 		const { counters } = this.calls.context
@@ -269,7 +276,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		branch.state = 'waking'
 		branch.pushId = held.pushId
 		branch.pushedAt = held.pushedAt
-		branch.push = 'sent'
+		branch.push = held.pushId === '' ? 'none' : 'sent'
 		const bytes = device === undefined ? this.invite.bytes : this.#inviteFor(branch, device)
 		branch.client = this.calls.transactions.reopen(held.branch, bytes, device?.flow ?? this.source, branch)
 		return branch
@@ -338,7 +345,10 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	#answered(branch: Branch, answer: SipMessage, now: number): void {
 		const { calls } = this
 		const winner = this.over === undefined || this.#winner === branch
-		if (!winner) return endPhantomAnswer(calls, branch, answer, now)
+		if (!winner) {
+			endPhantomAnswer(calls, branch, answer, now)
+			return this.branchLapsed()
+		}
 		this.server.respond(answer.status, this.#upstream(answer), now)
 		if (this.over !== undefined) return
 		this.#winner = branch
@@ -346,6 +356,9 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		calls.answered(this, branch.device)
 		this.#reasons = ANSWERED_ELSEWHERE
 		this.#close('answered', now)
+		/* what may still come of it are copies of the 2xx: they need the caller's transaction, not the whole call */
+		if (branch.client !== undefined)
+			branch.client.user = new AnswerCopies(this.server, calls.stableContact(this.agent, this.source.listener))
 	}
 
 	#passBest(answer: SipMessage, now: number): void {
@@ -409,7 +422,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	#record(): HeldCallRecord {
 		const { id, agent, source, receivedAt, holdUntil, toTag } = this
 		const branches = this.branches
-			.filter(({ push }) => push !== 'none')
+			.filter(({ state }) => state !== 'ended')
 			.map(({ deviceId, viaBranch, pushId, pushedAt }) => ({
 				deviceId,
 				branch: viaBranch,

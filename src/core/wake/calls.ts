@@ -107,10 +107,16 @@ export class Calls {
 		const server = this.transactions.serve(invite, answerDestination(invite, record.source, false))
 		const call = new AgentCall(this, server, invite, record.source, record.agent, record)
 		this.#add(call)
-		/* the PBX has its 100; this one goes out again for a retransmitted INVITE */
-		server.respond(100, response(invite, record.source, 100), now)
+		/* the caller of an ended call has its answer; else this 100 goes out again for a retransmitted INVITE */
+		if (record.ended !== undefined) this.transactions.abandon(server)
+		else server.respond(100, response(invite, record.source, 100), now)
 		call.takeUp(record, now)
 		this.context.event('call-restored', { call: call.id, agent: call.agent, ended: record.ended !== undefined })
+	}
+
+	/** Calls remembered, ghosts included. */
+	get count(): number {
+		return this.#calls.size
 	}
 
 	/** The call a CANCEL is for, by its server transaction. */
