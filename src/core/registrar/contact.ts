@@ -1,6 +1,6 @@
 /** What a REGISTER asks for: its Contacts, their expiry, and which device each one is (RFC 3261 §10.2, §10.3). */
 
-import { headerParam, type NameAddr, parseNameAddr } from '../../sip/address.ts'
+import { headerParam, type NameAddr, parseNameAddr, setHeaderParam } from '../../sip/address.ts'
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import { parseUri, type SipUri, uriParam } from '../../sip/uri.ts'
@@ -80,6 +80,13 @@ function deviceKey(contact: NameAddr, uri: SipUri, push: PushParams | undefined)
 	if (instance) return `i:${instance.toLowerCase()}`
 	if (push !== undefined) return `p:${push.prid.reveal()}`
 	return `c:${uri.user ?? ''};${(uriParam(uri.params, 'transport') ?? 'udp').toLowerCase()}`
+}
+
+/** The Contact as the phone sent it, with the expiry it has got. */
+export function shownContact(contact: AskedContact, sec: number): string {
+	const { display, uri, params } = contact.value
+	const name = display === '' ? '' : `"${display.replace(/["\\]/g, '\\$&')}" `
+	return `${name}<${uri}>${setHeaderParam(params, 'expires', `${sec}`)}`
 }
 
 /** RFC 3261 §25.1 delta-seconds; undefined when absent, malformed or above 2^32-1. */

@@ -2,7 +2,7 @@
  * The REGISTER relay: the phone's REGISTER goes to the PBX with the gateway's own Contact for the agent, and what the
  * PBX accepts becomes a binding here, committed before the phone hears of it.
  */
-import { headerParam, parseNameAddr, setHeaderParam } from '../../sip/address.ts'
+import { headerParam, parseNameAddr } from '../../sip/address.ts'
 import { response } from '../../sip/build.ts'
 import { Edit } from '../../sip/edit.ts'
 import { Header } from '../../sip/headers.ts'
@@ -18,7 +18,7 @@ import type { CommitWaiter, Context } from '../context.ts'
 import type { Change } from '../effects.ts'
 import type { Flow, PushParams } from '../model.ts'
 import { forwardEdit, newBranch } from '../proxy/forward.ts'
-import { type Asked, type AskedContact, askedOf, deltaSeconds } from './contact.ts'
+import { type Asked, type AskedContact, askedOf, deltaSeconds, shownContact } from './contact.ts'
 import { type Device, type Devices, MAX_DEVICES_PER_AGENT } from './devices.ts'
 import { claimedByAnother, featureCaps, PROVIDERS } from './feature-caps.ts'
 import type { PushDefaults } from './push-params.ts'
@@ -386,12 +386,6 @@ class Registration implements ClientUser, CommitWaiter {
 
 /** Longest User-Agent kept for the status page. */
 const MAX_USER_AGENT_LENGTH = 120
-
-function shownContact(contact: AskedContact, sec: number): string {
-	const { display, uri, params } = contact.value
-	const name = display === '' ? '' : `"${display.replace(/["\\]/g, '\\$&')}" `
-	return `${name}<${uri}>${setHeaderParam(params, 'expires', `${sec}`)}`
-}
 
 function samePush(a: PushParams | undefined, b: PushParams | undefined): boolean {
 	if (a === undefined || b === undefined) return a === b
