@@ -76,7 +76,7 @@ export const OPTIONS = {
 		zero: 'as the phone asks',
 		group: 'PBX',
 		help: 'registration time to ask of the PBX',
-		doc: 'A longer one keeps a sleeping agent registered at the PBX. A phone that asks for more gets more.',
+		doc: 'A longer one keeps a sleeping agent registered at the PBX. A phone that asks for more gets more. The gateway itself forgets a device when the expiry the phone asked for lapses.',
 	},
 	pingIntervalMs: {
 		flag: 'ping-interval',
@@ -206,7 +206,7 @@ export const OPTIONS = {
 		zero: 'never ban',
 		group: 'Filter',
 		help: 'failed authentications in a row before a ban',
-		doc: 'The PBX judges: 403 to a REGISTER, or 401 to one that carried credentials. A flow with a binding is never banned.',
+		doc: 'The PBX judges: 403 or 404 to a REGISTER, or 401 to one that carried credentials. A flow with a binding is never banned.',
 	},
 	banMs: {
 		flag: 'ban-time',
@@ -216,7 +216,7 @@ export const OPTIONS = {
 		max: 604_800_000,
 		group: 'Filter',
 		help: 'how long a ban lasts',
-		doc: 'All that a banned source sends is dropped unread.',
+		doc: 'What a banned source sends is dropped, but for a REGISTER of a device that is bound already.',
 	},
 	db: {
 		flag: 'db',
