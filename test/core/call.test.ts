@@ -366,5 +366,5 @@ describe('limits of a call', () => {
 		rig.from(PBX, requestText('INVITE', { callId: 'one-more' }))
 		expect([rig.words(PBX), rig.eventNames()]).toEqual([['100 INVITE', '503 INVITE'], ['limit-reached']])
 		expect(rig.last(PBX, '503 INVITE').first(Header.RetryAfter)).toBe('5')
-	})
+	}, 30_000)
 })
