@@ -9,9 +9,9 @@ import { type GatewayKind, kamailio, pushGateway } from './gateways.ts'
 import { type Outcome, WORKS, type Work } from './job.ts'
 import { measureMemory } from './memory.ts'
 import { type BenchOptions, benchOptions } from './options.ts'
-import { canPin } from './processes.ts'
+import { canPin, pinSelf } from './processes.ts'
 import { type Row, said, table } from './report.ts'
-import { type JobShape, measure } from './run.ts'
+import { GENERATOR_CPU, type JobShape, measure } from './run.ts'
 
 const ROOT = join(import.meta.dir, '../..')
 
@@ -50,6 +50,7 @@ async function main(): Promise<number> {
 		console.error(`There is no ${options.gateway}: ./build.sh makes dist/push-gateway.`)
 		return 2
 	}
+	pinSelf(GENERATOR_CPU)
 	const own = pushGateway(resolve(options.gateway))
 	const other = options.beside ? kamailio() : undefined
 	if (options.beside && other === undefined)

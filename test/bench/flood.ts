@@ -7,7 +7,7 @@ import { MAX_FLOOD_MS } from './flooder.ts'
 import type { GatewayKind } from './gateways.ts'
 import { PORTS } from './job.ts'
 import { Load } from './load.ts'
-import { pinned } from './processes.ts'
+import { pinned, waitedSeconds } from './processes.ts'
 import { median, whole } from './report.ts'
 import { GENERATOR_CPU, setStage } from './run.ts'
 
@@ -16,6 +16,8 @@ const AGENTS = 50
 /** A bound agent registers so often during the flood. */
 const REGISTER_EVERY_MS = 20
 const PROBE_EVERY_MS = 10
+/** As long a look without a flood, for comparison. */
+const QUIET_MS = 1000
 
 export async function measureFlood(kind: GatewayKind): Promise<string> {
 	const stage = await setStage(kind, 'flood')
@@ -26,7 +28,7 @@ export async function measureFlood(kind: GatewayKind): Promise<string> {
 	try {
 		await load.open()
 		await load.bindAll()
-		return await flooded(load)
+		return await flooded(load, stage.gateway.pid)
 	} finally {
 		load.close()
 		await stage.stop()
@@ -40,9 +42,12 @@ async function lateness(): Promise<string> {
 	return worst === undefined ? 'unknown' : `${(Number(worst) * 1000).toFixed(1)} ms`
 }
 
-async function flooded(load: Load): Promise<string> {
+async function flooded(load: Load, pid: number): Promise<string> {
+	await lateness()
+	await Bun.sleep(QUIET_MS)
 	const quiet = await lateness()
 	const before = load.done
+	const waitedBefore = waitedSeconds(pid)
 	const argv = [process.execPath, join(import.meta.dir, 'flooder.ts'), `${PORTS.gateway}`, `${RATE}`, `${MAX_FLOOD_MS}`]
 	const flooder = Bun.spawn(pinned(argv, GENERATOR_CPU), { stdout: 'pipe' })
 	let over = false
@@ -60,10 +65,11 @@ async function flooded(load: Load): Promise<string> {
 	clearInterval(registering)
 	const rate = Number(await flooder.stdout.text()) / (MAX_FLOOD_MS / 1000)
 	const worst = await lateness()
+	const waited = waitedSeconds(pid) - waitedBefore
 	await load.settled()
 	return [
 		`flood: ${whole(rate)} packets/s for ${MAX_FLOOD_MS / 1000} s;`,
-		`timer late ${worst} (before: ${quiet});`,
+		`timer late ${worst} at most (before: ${quiet}), and its core was with others for ${whole(waited * 1000)} ms in all;`,
 		`/healthz median ${median(roundTrips).toFixed(1)} ms, worst ${Math.max(...roundTrips).toFixed(1)} ms of ${roundTrips.length};`,
 		`bound agents: ${load.done - before} registered, ${load.failed} failed, ${load.resent} resent`,
 	].join(' ')

@@ -39,6 +39,11 @@ export function pinned(argv: readonly string[], cpu: number): string[] {
 	return canPin() ? ['taskset', '-c', `${cpu}`, ...argv] : [...argv]
 }
 
+/** Keeps this very process, all its threads, off the gateway's core. */
+export function pinSelf(cpu: number): void {
+	if (canPin()) Bun.spawnSync(['taskset', '-a', '-c', '-p', `${cpu}`, `${process.pid}`])
+}
+
 export function canPin(): boolean {
 	return Bun.which('taskset') !== null && navigator.hardwareConcurrency > 1
 }
@@ -61,10 +66,17 @@ export function treeOf(root: number): number[] {
 /** Seconds of CPU of all threads, to the nanosecond (schedstat), which clock ticks are too coarse for. */
 export function cpuSeconds(pids: readonly number[]): number {
 	let nanoseconds = 0
-	for (const pid of pids)
-		for (const thread of list(`/proc/${pid}/task`))
-			nanoseconds += Number(read(`/proc/${pid}/task/${thread}/schedstat`)?.split(' ')[0] ?? 0)
+	for (const pid of pids) for (const thread of list(`/proc/${pid}/task`)) nanoseconds += schedstat(pid, thread, 0)
 	return nanoseconds / 1e9
+}
+
+/** Seconds the main thread was ready to run and another program had its core. */
+export function waitedSeconds(pid: number): number {
+	return schedstat(pid, `${pid}`, 1) / 1e9
+}
+
+function schedstat(pid: number, thread: string, column: number): number {
+	return Number(read(`/proc/${pid}/task/${thread}/schedstat`)?.split(' ')[column] ?? 0)
 }
 
 /** Memory in kB, what is shared between the processes counted once (PSS), else RSS. */
