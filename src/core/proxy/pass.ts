@@ -170,9 +170,9 @@ export function sendCancel(
 	client: ClientTransaction,
 	rows: readonly (readonly [string, string])[],
 	now: number,
-): void {
+): ClientTransaction {
 	const bytes = cancel(parse(client.bytes), rows)
-	transactions.open(client.branch, 'CANCEL', bytes, client.to, NOBODY, now)
+	return transactions.open(client.branch, 'CANCEL', bytes, client.to, NOBODY, now)
 }
 
 /** Waits for nothing. */

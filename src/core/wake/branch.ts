@@ -51,6 +51,8 @@ export type BranchAction =
 	| 'push'
 	| 'markBackground'
 	| 'cancel'
+	/** What is still sent of the INVITE, its ACK and CANCEL, goes to where the device is now. */
+	| 'follow'
 	| 'armLapse'
 	| 'disarmLapse'
 	| 'replay'
@@ -109,7 +111,8 @@ export const BRANCH = {
 		final: stay('ended'),
 		silent: stay('proceeding'),
 		dead: stay('proceeding'),
-		registered: stay('proceeding'),
+		/* it rings on at its new address, and has to be reached there to be stopped */
+		registered: { to: 'proceeding', do: ['follow'] },
 		refused: stay('proceeding'),
 		over: { to: 'cancelling', do: ['cancel', 'armLapse'] },
 		lapse: stay('proceeding'),
@@ -121,7 +124,7 @@ export const BRANCH = {
 		final: { to: 'ended', do: ['disarmLapse'] },
 		silent: stay('cancelling'),
 		dead: stay('cancelling'),
-		registered: stay('cancelling'),
+		registered: { to: 'cancelling', do: ['follow', 'cancel'] },
 		refused: stay('cancelling'),
 		over: stay('cancelling'),
 		lapse: { to: 'ended', do: ['forget'] },

@@ -136,9 +136,16 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		if (this.over !== undefined) return this.branchLapsed()
 		if (!live) return
 		this.#best = better(this.#best, answer)
-		/* §16.7 step 5: a 6xx ends the others */
-		if (answer.status >= 600) for (const other of this.branches) if (other !== branch) this.#end(other, now)
+		if (answer.status >= 600) this.#endOthers(branch, answer.status, now)
+		else this.settle(now)
+	}
+
+	/** §16.7 step 5: a 6xx ends the others; one that rings but sleeps must not keep the caller waiting for its 487. */
+	#endOthers(branch: Branch, status: number, now: number): void {
+		this.#reasons = [`SIP;cause=${status}`]
+		for (const other of this.branches) if (other !== branch) this.#end(other, now)
 		this.settle(now)
+		if (this.over === undefined) this.#armTimerC(CANCEL_GRACE_MS, now)
 	}
 
 	/** Answers the caller once no branch can any more. */
@@ -187,6 +194,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 			else if (branch.state === 'cancelling') branch.on('lapse', now)
 		}
 		if (this.#cancelled) this.settle(now)
+		else if (this.#best !== undefined) this.#passBest(this.#best, now)
 		else this.#finish(408, 'timer C', now)
 	}
 

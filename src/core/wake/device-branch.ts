@@ -43,6 +43,9 @@ export class Branch implements ClientUser, Timed {
 	/** Neither awake nor wakeable: nobody waits for it alone. */
 	hopeless = false
 	readonly #timer: Deadline<Due>
+	/** When it was last begun to wait for an answer to the INVITE, ms. */
+	#calledAt = 0
+	#cancel: ClientTransaction | undefined = undefined
 
 	constructor(call: BranchOwner, deviceId: number, viaBranch: string) {
 		this.call = call
@@ -89,6 +92,8 @@ export class Branch implements ClientUser, Timed {
 			this.on('lapse', now)
 			return this.call.branchLapsed()
 		}
+		/* a device that answered anything meanwhile, such as a ping, is awake: only the INVITE was lost so far */
+		if ((this.device?.lastPongAt ?? 0) > this.#calledAt) return this.#act('armSilence', now)
 		this.call.silent(this, now)
 	}
 
@@ -104,6 +109,7 @@ export class Branch implements ClientUser, Timed {
 			case 'park':
 				return this.client?.park(now)
 			case 'armSilence':
+				this.#calledAt = now
 				return context.deadlines.after(this.#timer, now, SILENCE_MS)
 			case 'armLapse':
 				return context.deadlines.after(this.#timer, now, GHOST_MS)
@@ -116,11 +122,21 @@ export class Branch implements ClientUser, Timed {
 				if (this.device !== undefined) call.calls.pings.asleep(this.device)
 				return
 			case 'cancel':
-				if (this.client !== undefined) sendCancel(call.calls.transactions, this.client, call.endRows(), now)
+				return this.#sendCancel(now)
+			case 'follow':
+				if (this.client !== undefined && this.device !== undefined) this.client.to = this.device.flow
 				return
 			case 'forget':
 				context.deadlines.disarm(this.#timer)
 				if (this.client !== undefined) call.calls.transactions.forget(this.client)
 		}
+	}
+
+	/** Once more where the device has moved since: the CANCEL to its old address is given up. */
+	#sendCancel(now: number): void {
+		const { transactions } = this.call.calls
+		if (this.client === undefined) return
+		if (this.#cancel !== undefined) transactions.forget(this.#cancel)
+		this.#cancel = sendCancel(transactions, this.client, this.call.endRows(), now)
 	}
 }

@@ -5,6 +5,7 @@ import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import { viaValue } from '../proxy/forward.ts'
 import { NOBODY } from '../proxy/pass.ts'
+import { withoutPushParams } from '../registrar/push-params.ts'
 import type { Calls } from './calls.ts'
 import type { Branch } from './device-branch.ts'
 
@@ -15,8 +16,10 @@ import type { Branch } from './device-branch.ts'
 export function endPhantomAnswer(calls: Calls, branch: Branch, answer: SipMessage, now: number): void {
 	const to = branch.client?.to
 	if (to === undefined) return
-	const uri = parseNameAddr(answer.first(Header.Contact) ?? '')?.uri ?? branch.device?.target
-	if (uri === undefined) return
+	const target = parseNameAddr(answer.first(Header.Contact) ?? '')?.uri ?? branch.device?.target
+	if (target === undefined) return
+	/* invariant: no push parameter leaves the gateway, and a phone may show its own in any Contact */
+	const uri = withoutPushParams(target)
 	const { context, transactions } = calls
 	const dialog = {
 		uri,
