@@ -293,6 +293,13 @@ describe('the PBX', () => {
 		expect(new TrustedNetworks([]).includes('10.1.1.1')).toBe(false)
 	})
 
+	test.each(['pbx.example', '', '127.1', '0x7f000001', '2130706433', '::1%lo:'])(
+		'%p is no address, and in no network',
+		(host) => {
+			expect(new TrustedNetworks(['0.0.0.0/0', '::/0']).includes(host)).toBe(false)
+		},
+	)
+
 	test('what it says malformed gets the status of the fault; a response, an ACK and a keep-alive get nothing', () => {
 		const rig = new Rig()
 		rig.from(PBX, requestText('OPTIONS').replace('CSeq: 102 OPTIONS', 'CSeq: 102 INVITE'))

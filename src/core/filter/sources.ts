@@ -138,8 +138,9 @@ export class TrustedNetworks {
 		this.#networks = cidrs.map((cidr) => ipaddr.parseCIDR(cidr))
 	}
 
+	/** False for what is no address, such as the domain in a Request-URI. */
 	includes(address: string): boolean {
-		if (this.#networks.length === 0) return false
+		if (this.#networks.length === 0 || !isAddress(address)) return false
 		const seen = this.#seen.get(address)
 		if (seen !== undefined) return seen
 		const parsed = ipaddr.process(address)
@@ -149,4 +150,9 @@ export class TrustedNetworks {
 		this.#seen.set(address, inside)
 		return inside
 	}
+}
+
+/** As they stand in packets and URIs: `127.1` or `0x7f000001` is nobody's spelling of a PBX. */
+function isAddress(text: string): boolean {
+	return text.includes(':') ? ipaddr.IPv6.isValid(text) : ipaddr.IPv4.isValidFourPartDecimal(text)
 }
