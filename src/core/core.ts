@@ -94,9 +94,17 @@ export class Core {
 				return this.filter.setPbx(input.addresses)
 			case 'drain':
 				this.context.draining = true
-				this.context.event('drain-started', { calls: this.calls.unfinished })
+				this.context.event('drain-started', { calls: this.unfinished })
 				return this.calls.drain(now)
+			case 'end':
+				this.calls.end(now)
+				return this.#router.end(now)
 		}
+	}
+
+	/** How much is under way that a restart would lose. */
+	get unfinished(): number {
+		return this.calls.unfinished + this.#router.unfinished
 	}
 
 	snapshot(now: number): Snapshot {

@@ -14,6 +14,8 @@ export type Input =
 	| { readonly type: 'pbx-resolved'; readonly addresses: readonly PbxAddress[] }
 	/** SIGTERM: take no new calls, end what cannot be taken up after a restart. */
 	| { readonly type: 'drain' }
+	/** The last input: what is still under way has its final response now, for nobody will be here to give it. */
+	| { readonly type: 'end' }
 
 /** One UDP datagram. `bytes` belongs to the core from here on. */
 export interface DatagramInput {

@@ -85,7 +85,8 @@ export class ServerTransaction implements Timed {
 export class ClientTransaction implements Timed {
 	readonly branch: string
 	readonly invite: boolean
-	readonly user: ClientUser
+	/** Who hears of the answers; may be handed over to somebody lighter once only stragglers are left. */
+	user: ClientUser
 	state: InviteClientState | NonInviteClientState
 	to: Destination
 	bytes: Uint8Array

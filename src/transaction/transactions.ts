@@ -56,6 +56,13 @@ export type {
 	Wire,
 } from './transaction.ts'
 
+/** Lingering transactions are many: they keep nothing they do not need. */
+const NOTHING = new Uint8Array(0)
+const SILENT: ClientUser = {
+	response() {},
+	timedOut() {},
+}
+
 export class Transactions {
 	readonly #servers = new Map<string, ServerTransaction>()
 	readonly #clients = new Map<string, ClientTransaction>()
@@ -182,6 +189,8 @@ export class Transactions {
 				return
 			case 'linger':
 				t.request = undefined
+				/* an accepted INVITE is absorbed without a word; other requests hear their answer again */
+				if (t.invite) t.last = undefined
 				this.#lingering.add(t, SIXTY_FOUR_T1, now)
 				return
 			case 'lingerBriefly':
@@ -300,11 +309,17 @@ export class Transactions {
 				return
 			case 'pass':
 				t.user.response(t, response!, now)
+				/* after a final response that is not 2xx only copies of it can come, and they are ours to ACK */
+				if (t.state === 'completed') t.user = SILENT
 				return
 			case 'ack':
 				this.#wire.send(t.to, ackFor(parse(t.bytes), response!))
 				return
 			case 'linger':
+				t.retransmit = undefined
+				t.timeout = undefined
+				/* the ACK to a 2xx is the caller's: nothing is sent from here any more */
+				if (t.state === 'accepted') t.bytes = NOTHING
 				this.#lingering.add(t, SIXTY_FOUR_T1, now)
 				return
 			case 'timeOut':

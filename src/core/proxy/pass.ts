@@ -86,6 +86,14 @@ export class Pass implements ClientUser, Timed {
 		else if (this.#state === 'waiting') this.#state = 'cancel-wanted'
 	}
 
+	/** The gateway goes: what the other side says can come back no more. */
+	abandon(now: number): void {
+		if (this.#state === 'over') return
+		if (this.#state === 'proceeding') this.#sendCancel(now)
+		this.#fail(503, now)
+		this.#end()
+	}
+
 	due(_event: string, now: number): void {
 		if (this.#state === 'proceeding') return this.#sendCancel(now)
 		/* the cancelled branch never ended */

@@ -3,7 +3,7 @@ import { parseNameAddr } from '../../sip/address.ts'
 import type { Edit } from '../../sip/edit.ts'
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
-import { hostPort, parseUri, type SipUri, uriParam } from '../../sip/uri.ts'
+import { parseUri, type SipUri, uriParam } from '../../sip/uri.ts'
 import type { Context } from '../context.ts'
 
 /** RFC 3261 §19.1.2. */
@@ -22,25 +22,45 @@ const NO_ROUTE: OwnRoute = { count: 0, token: '', strictUri: undefined }
 
 /** Which host:port are we? */
 export class OwnAddresses {
-	readonly #names = new Set<string>()
+	readonly #own: readonly { readonly host: string; readonly port: number }[]
+	/** How the Record-Routes we make end. */
+	readonly #routeEnds: readonly string[]
 
 	constructor(context: Context) {
-		for (const { host, port } of context.settings.advertised) {
-			const bare = host.startsWith('[') ? host.slice(1, -1) : host
-			this.#names.add(hostPort(bare.toLowerCase(), port))
-		}
+		const { advertised } = context.settings
+		this.#own = advertised.map(({ host, port }) => ({
+			host: (host.startsWith('[') ? host.slice(1, -1) : host).toLowerCase(),
+			port,
+		}))
+		this.#routeEnds = advertised.map((_, listener) => `@${context.host(listener)};lr>`)
 	}
 
 	includes(uri: SipUri): boolean {
-		return this.#names.has(hostPort(uri.host, uri.port === 0 ? DEFAULT_PORT : uri.port))
+		const port = uri.port === 0 ? DEFAULT_PORT : uri.port
+		for (const own of this.#own) if (own.port === port && own.host === uri.host) return true
+		return false
+	}
+
+	/** The user part of a Route value exactly as we made it; undefined for any other, which must be read in full. */
+	tokenOf(value: string): string | undefined {
+		if (!value.startsWith('<sip:')) return undefined
+		for (const end of this.#routeEnds) if (value.endsWith(end)) return value.slice(5, -end.length)
+		return undefined
 	}
 }
 
 export function ownRoute(message: SipMessage, own: OwnAddresses): OwnRoute {
-	const values = message.find(Header.Route) < 0 ? [] : message.list(Header.Route)
-	const strict = strictRoute(message, values, own)
-	if (strict !== undefined) return strict
-	if (values.length === 0) return NO_ROUTE
+	const first = message.find(Header.Route)
+	if (first < 0) return NO_ROUTE
+	/* nearly always: one Route, and it is the one we made */
+	const made = message.find(Header.Route, first + 1) < 0 ? own.tokenOf(message.value(first)) : undefined
+	if (made !== undefined && !made.includes('@') && !message.uri.includes(';lr'))
+		return { count: 1, token: made, strictUri: undefined }
+	const values = message.list(Header.Route)
+	return strictRoute(message, values, own) ?? looseRoute(values, own)
+}
+
+function looseRoute(values: readonly string[], own: OwnAddresses): OwnRoute {
 	let token = ''
 	let count = 0
 	/* Asterisk sends the Path again after the Route: every value of ours at the top goes (RFC 3327) */
@@ -56,7 +76,7 @@ export function ownRoute(message: SipMessage, own: OwnAddresses): OwnRoute {
 /** §16.4: "If the Request-URI contains a value this proxy previously placed into a Record-Route". */
 function strictRoute(message: SipMessage, values: readonly string[], own: OwnAddresses): OwnRoute | undefined {
 	if (values.length === 0 || !message.uri.includes(';lr')) return undefined
-	const uri = parseUri(message.uri)
+	const uri = message.requestUri
 	if (uri === undefined || !own.includes(uri) || uriParam(uri.params, 'lr') === undefined) return undefined
 	const last = parseNameAddr(values[values.length - 1]!)?.uri
 	return last === undefined ? undefined : { count: values.length === 1 ? 1 : 0, token: uri.user ?? '', strictUri: last }

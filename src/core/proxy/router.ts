@@ -2,7 +2,7 @@
 import { response } from '../../sip/build.ts'
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
-import { hostPort, parseUri, uriScheme } from '../../sip/uri.ts'
+import { hostPort, parseUri, type SipUri, uriScheme } from '../../sip/uri.ts'
 import {
 	answerDestination,
 	type Destination,
@@ -33,6 +33,9 @@ const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NO
 /** RFC 3261 §19.1.2. */
 const DEFAULT_PORT = 5060
 
+/** A restart takes a second or two. */
+const RETRY_SOON = [['Retry-After', '5']] as const
+
 export class Router {
 	readonly #context: Context
 	readonly #transactions: Transactions
@@ -58,6 +61,16 @@ export class Router {
 		this.#own = own
 	}
 
+	/** INVITEs that pass and have no final response yet. */
+	get unfinished(): number {
+		return this.#passes.size
+	}
+
+	/** The gateway goes. */
+	end(now: number): void {
+		for (const pass of [...this.#passes.values()]) pass.abandon(now)
+	}
+
 	fromPbx(request: SipMessage, source: Flow, now: number): void {
 		if (this.#absorbed(request, now) || this.#cancelled(request, source, false, now)) return
 		const route = ownRoute(request, this.#own)
@@ -80,7 +93,8 @@ export class Router {
 
 	/** RFC 3261 §16.3: answers what must not be forwarded; true when it did. */
 	refuse(request: SipMessage, source: Flow, now: number, strictUri?: string): boolean {
-		const scheme = uriScheme(strictUri ?? request.uri)
+		/* the parser has judged the Request-URI, not what a strict router put into the Route */
+		const scheme = strictUri === undefined ? 'sip' : uriScheme(strictUri)
 		const reason = scheme === 'sip' || scheme === 'sips' ? refusal(this.#context, request) : { status: 416, rows: [] }
 		if (reason === undefined) return false
 		this.#refuseWith(request, source, reason.status, now, reason.rows)
@@ -90,13 +104,13 @@ export class Router {
 	// — to the agent —
 
 	#newToAgent(request: SipMessage, source: Flow, now: number): void {
-		const user = parseUri(request.uri)?.user
+		const user = request.requestUri?.user
 		if (user === undefined) return this.#refuseWith(request, source, request.method === 'OPTIONS' ? 200 : 404, now)
 		const agent = this.#devices.agentByUser(user)
 		if (request.method === 'OPTIONS') return this.#qualify(request, source, agent?.devices ?? [], now)
 		if (request.method === 'REGISTER') return this.#refuseWith(request, source, 405, now, [['Allow', ALLOW]])
 		if (agent === undefined) return this.#refuseWith(request, source, 404, now)
-		if (this.#context.draining) return this.#refuseWith(request, source, 503, now, [['Retry-After', '5']])
+		if (this.#context.draining) return this.#refuseWith(request, source, 503, now, RETRY_SOON)
 		if (request.method === 'INVITE') {
 			const server = this.#serve(request, source, false)
 			server.respond(100, response(request, source, 100), now)
@@ -160,7 +174,7 @@ export class Router {
 			if (device !== undefined) return device
 			if (route.token.includes('.')) return undefined
 		}
-		const uri = parseUri(route.strictUri ?? request.uri)
+		const uri = targetOf(request, route)
 		const agent = uri?.user === undefined || !this.#own.includes(uri) ? undefined : this.#devices.agentByUser(uri.user)
 		return agent?.devices.reduce((best, device) => (seenAt(device) > seenAt(best) ? device : best))
 	}
@@ -168,7 +182,7 @@ export class Router {
 	/** Our Contact for the agent becomes the device's own; any other Request-URI stays. */
 	#dialogTarget(request: SipMessage, device: Device, route: OwnRoute): string {
 		const text = route.strictUri ?? request.uri
-		const uri = parseUri(text)
+		const uri = targetOf(request, route)
 		return uri !== undefined && this.#own.includes(uri) ? device.target : text
 	}
 
@@ -183,11 +197,14 @@ export class Router {
 		const name = this.#filter.ownName(request, bound)
 		if (name === undefined) return this.#ownNameViolation(request, bound, now)
 		const device = bound.devices.get(name.aor)!
-		const uri = parseUri(route.strictUri ?? request.uri)
+		const uri = targetOf(request, route)
 		if (uri !== undefined && uri.user === undefined && this.#own.includes(uri)) {
 			return this.#refuseWith(request, bound.flow, request.method === 'OPTIONS' ? 200 : 404, now)
 		}
-		if (request.method === 'INVITE') this.#context.counters.callsFromAgents++
+		if (request.method === 'INVITE') {
+			if (this.#context.draining) return this.#refuseWith(request, bound.flow, 503, now, RETRY_SOON)
+			this.#context.counters.callsFromAgents++
+		}
 		this.#passToPbx(request, bound, device, route, this.#observe(request, name), now)
 	}
 
@@ -341,4 +358,9 @@ export class Router {
 
 function seenAt(device: Device): number {
 	return Math.max(device.lastPongAt ?? 0, device.registeredAt)
+}
+
+/** The Request-URI, or what a strict router left us instead of it. */
+function targetOf(request: SipMessage, route: OwnRoute): SipUri | undefined {
+	return route.strictUri === undefined ? request.requestUri : parseUri(route.strictUri)
 }

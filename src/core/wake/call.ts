@@ -198,6 +198,16 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		else this.#finish(408, 'timer C', now)
 	}
 
+	/** It is held, and all of it is stored and on its way. */
+	get canBeTakenUp(): boolean {
+		return this.state === 'held' && this.branches.every(({ push }) => push !== 'storing')
+	}
+
+	/** The gateway goes: phones that ring are cancelled, and the caller's PBX may try elsewhere. */
+	end(now: number): void {
+		if (this.over === undefined && !this.canBeTakenUp) this.#finish(480, 'the gateway stopped', now)
+	}
+
 	/** SIGTERM: what a restart cannot take up again gets its answer now. */
 	drain(now: number): void {
 		if (

@@ -137,10 +137,14 @@ export class Calls {
 		for (const call of [...this.#calls]) call.drain(now)
 	}
 
-	/** Calls whose caller still waits for a final response, and that a restart would lose. */
+	end(now: number): void {
+		for (const call of [...this.#calls]) call.end(now)
+	}
+
+	/** Calls whose caller still waits for a final response, and that a restart would lose; and pushes not yet answered. */
 	get unfinished(): number {
-		let count = 0
-		for (const call of this.#calls) if (call.over === undefined && call.state !== 'held') count++
+		let count = this.#pushes.size
+		for (const call of this.#calls) if (call.over === undefined && !call.canBeTakenUp) count++
 		return count
 	}
 
