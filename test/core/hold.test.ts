@@ -543,6 +543,7 @@ describe('a restart', () => {
 describe('drain', () => {
 	test('new calls get 503; a stored hold is left for the restart', () => {
 		const { rig, phone } = held()
+		rig.pushed(ACCEPTED)
 		rig.clear()
 		rig.input({ type: 'drain' })
 		rig.from(PBX, requestText('INVITE', { callId: 'next' }))
@@ -575,5 +576,54 @@ describe('drain', () => {
 		expect([rig.words(PBX), rig.core.calls.unfinished]).toEqual([['100 INVITE'], 1])
 		rig.from(phone.flow, answerTo(rig.last(phone.flow, 'INVITE'), 200, { contact: phone.uri }))
 		expect(rig.core.calls.unfinished).toBe(0)
+	})
+
+	test('a push that APNs has not answered yet is waited for', () => {
+		const { rig } = held()
+		rig.input({ type: 'drain' })
+		expect(rig.core.unfinished).toBe(1)
+		rig.pushed(ACCEPTED)
+		expect(rig.core.unfinished).toBe(0)
+	})
+
+	test('at the end a phone that still rings is cancelled, and the caller gets 480', () => {
+		const rig = new Rig()
+		const phone = boundPhone(rig)
+		rig.from(PBX, requestText('INVITE', INVITE))
+		rig.from(phone.flow, answerTo(rig.last(phone.flow, 'INVITE'), 180, { contact: phone.uri }))
+		rig.clear()
+		rig.input({ type: 'drain' })
+		rig.input({ type: 'end' })
+		expect([rig.words(PBX), rig.words(phone.flow)]).toEqual([['480 INVITE'], ['CANCEL']])
+	})
+
+	test.each([false, true])('at the end a stored hold is left alone, with --ringing-on-push %p', (ringingOnPush) => {
+		const { rig, phone } = held(1, { ringingOnPush })
+		rig.pushed(ACCEPTED)
+		rig.clear()
+		rig.input({ type: 'drain' })
+		expect(rig.core.unfinished).toBe(0)
+		rig.input({ type: 'end' })
+		expect(rig.words(PBX)).toEqual([])
+		rig.restart()
+		wake(rig, phone)
+		expect(invitesTo(rig, phone)).toBe(1)
+	})
+
+	test("an agent's own call: counted while it rings, 503 at the end, and no new ones", () => {
+		const rig = new Rig()
+		const phone = boundPhone(rig)
+		const from = '<sip:1001@pbx.example>;tag=f'
+		const dial = (callId: string) =>
+			requestText('INVITE', { callId, uri: 'sip:600@pbx.example', from, to: '<sip:600@pbx.example>' })
+		rig.from(phone.flow, dial('first'))
+		rig.from(PBX, answerTo(rig.last(PBX, 'INVITE'), 180))
+		rig.input({ type: 'drain' })
+		expect(rig.core.unfinished).toBe(1)
+		rig.clear()
+		rig.from(phone.flow, dial('second'))
+		expect(rig.words(phone.flow)).toEqual(['503 INVITE'])
+		rig.input({ type: 'end' })
+		expect([rig.words(PBX), rig.words(phone.flow)]).toEqual([['CANCEL'], ['503 INVITE', '503 INVITE']])
 	})
 })

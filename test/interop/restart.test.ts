@@ -110,6 +110,31 @@ describe.skipIf(binaryAbsent !== undefined)(`the binary is killed, stopped and s
 		expect(await world.ended()).toBe(0)
 	})
 
+	test('SIGTERM while a phone rings and nobody answers: it stops ringing and the PBX has its 480 before the end', async () => {
+		party = await Party.open(26)
+		const { bruno, exchange, world } = party
+		exchange.call('1002')
+		await bruno.next('incoming')
+		world.signal('SIGTERM')
+		expect((await exchange.next('failed', 8000)).status).toBe(480)
+		expect((await bruno.next('cancelled')).reason).toContain('cause=480')
+		expect(await world.ended()).toBe(0)
+	})
+
+	test('SIGTERM while an agent calls: the answer of the PBX still goes out', async () => {
+		party = await Party.open(27)
+		const { anna, bruno, exchange, world } = party
+		anna.phone.call('600', now())
+		const { call } = await exchange.next('incoming')
+		world.signal('SIGTERM')
+		await until('it drains', () => world.log.some((line) => line.includes('drain-started')))
+		bruno.phone.call('600', now())
+		expect((await bruno.next('failed')).status).toBe(503)
+		exchange.pbx.answer(call, now())
+		await anna.next('answered')
+		expect(await world.ended()).toBe(0)
+	})
+
 	test('a second SIGTERM ends it at once', async () => {
 		party = await Party.open(25)
 		const { bruno, exchange, world } = party
@@ -121,5 +146,6 @@ describe.skipIf(binaryAbsent !== undefined)(`the binary is killed, stopped and s
 		world.signal('SIGTERM')
 		expect(await world.ended()).toBe(0)
 		expect(now() - began).toBeLessThan(1500)
+		expect((await exchange.next('failed')).status).toBe(480)
 	})
 })

@@ -18,10 +18,14 @@ import { removeOwnRoute } from '../proxy/route.ts'
 import type { Device } from '../registrar/devices.ts'
 import { AnswerCopies } from './answer-copies.ts'
 import { better } from './best.ts'
+import type { BranchState } from './branch.ts'
 import type { Calls } from './calls.ts'
 import { Branch, type BranchOwner, GHOST_MS } from './device-branch.ts'
 import { callerOf, minimalPayloadOf, payloadOf } from './payload.ts'
 import { endPhantomAnswer } from './phantom.ts'
+
+/** The device has the INVITE and owes its final response. */
+const WITH_INVITE: ReadonlySet<BranchState> = new Set(['calling', 'proceeding', 'cancelling'])
 
 /** How long the caller waits for the 487 of a ringing phone after its CANCEL before it gets ours. */
 export const CANCEL_GRACE_MS = 5_000
@@ -198,9 +202,10 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		else this.#finish(408, 'timer C', now)
 	}
 
-	/** It is held, and all of it is stored and on its way. */
+	/** After a restart: no phone has the INVITE, and the store has the call. */
 	get canBeTakenUp(): boolean {
-		return this.state === 'held' && this.branches.every(({ push }) => push !== 'storing')
+		if (!this.#stored || this.calls.context.storeFault !== undefined) return false
+		return this.branches.every(({ state, push }) => !WITH_INVITE.has(state) && push !== 'storing')
 	}
 
 	/** The gateway goes: phones that ring are cancelled, and the caller's PBX may try elsewhere. */
