@@ -124,6 +124,7 @@ export class Loop {
 		if (done.ok) return this.input({ type: 'committed', tickets: ticketsOf(saves) })
 		/* one change was at fault, not the store: the others must not suffer for it */
 		if (done.code === 'rejected' && saves.length > 1) return this.#flushSingly(saves)
+		this.#saves = owed(saves)
 		this.input({ type: 'commit-failed', tickets: ticketsOf(saves), reason: done.reason })
 	}
 
@@ -134,6 +135,18 @@ export class Loop {
 			else this.input({ type: 'commit-failed', tickets: ticketsOf([save]), reason: done.reason })
 		}
 	}
+}
+
+/** Changes kept over from failed commits: 100 octets each; beyond it the oldest go, and a restart brings back what they took. */
+export const MAX_OWED = 65_536
+
+/**
+ * What of a failed group goes in front of the next one: all that takes away. A row that outlived its device or call
+ * would be taken up after a restart: one phone bound twice, a call that is over ringing again.
+ */
+export function owed(saves: readonly SaveEffect[]): SaveEffect[] {
+	const changes = saves.flatMap((save) => save.changes).filter(({ op }) => op === 'delete' || op === 'end')
+	return changes.length === 0 ? [] : [{ type: 'save', ticket: 0, changes: changes.slice(-MAX_OWED) }]
 }
 
 function ticketsOf(saves: readonly SaveEffect[]): number[] {
