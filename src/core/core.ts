@@ -167,7 +167,14 @@ export class Core {
 		if (known !== undefined) return this.transactions.absorb(known, message, now)
 		const verdict = this.filter.judge(message, flow, now)
 		if (verdict.admit) this.#relayRegister(message, flow, verdict.name.aor, verdict.name.user, now)
-		else if (verdict.reject) this.context.send(flow, response(message, flow, 403, { toTag: this.context.id() }))
+		else if (verdict.reject) this.#reject(message, flow)
+	}
+
+	/** RFC 3261 §8.2.7: without a transaction, the same To-tag for each copy of a request. */
+	#reject(message: SipMessage, flow: Flow): void {
+		const { callId, fromTag, via } = message
+		const toTag = this.context.hmac(`reject|${callId}|${fromTag}|${via.branch}`).slice(0, 16)
+		this.context.send(flow, response(message, flow, 403, { toTag }))
 	}
 
 	/** On a bound flow: in an own name at any rate, in any other as a stranger. */

@@ -53,6 +53,8 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	#ringing = false
 	/** A row of the store is ours. */
 	#stored = false
+	/** How many branches that row names. */
+	#storedBranches = 0
 	readonly #hold: Deadline<Due>
 	#timerC: Deadline<Due> | undefined = undefined
 
@@ -88,6 +90,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	/** A call of the store, taken up again: nothing is pushed twice, and what was sent may still be answered. */
 	takeUp(record: HeldCallRecord, now: number): void {
 		this.#stored = true
+		this.#storedBranches = record.branches.length
 		for (const held of record.branches) this.branches.push(this.#restored(held))
 		if (record.ended === undefined) return this.calls.context.deadlines.at(this.#hold, this.holdUntil)
 		this.over = record.ended
@@ -163,7 +166,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 				/* past the hold a sleeping phone may still join one that rings; nobody waits for it alone */
 				!(state === 'waking' && (hopeless || now >= this.holdUntil)),
 		)
-		if (waiting) return
+		if (waiting) return this.#storeAgain()
 		const { counters } = this.calls.context
 		if (this.#cancelled) {
 			counters.callsCancelled++
@@ -253,8 +256,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 				caller: callerOf(this.invite).number,
 				holdMs: this.holdUntil - this.receivedAt,
 			})
-		this.#stored = true
-		context.save([{ table: 'call', op: 'put', row: this.#record() }], this)
+		this.#store(this)
 	}
 
 	committed(now: number): void {
@@ -288,7 +290,8 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 
 	/** A branch of a call that is over ended: nothing may be left to remember. */
 	branchLapsed(): void {
-		if (this.over === undefined || this.branches.some(({ state }) => state !== 'ended')) return
+		if (this.over === undefined) return
+		if (this.branches.some(({ state }) => state !== 'ended')) return this.#storeAgain()
 		this.#unstore()
 		this.calls.remove(this)
 	}
@@ -420,6 +423,22 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		if (!this.#stored) return
 		this.#stored = false
 		this.calls.context.save([{ table: 'call', op: 'delete', id: this.id }])
+	}
+
+	/**
+	 * The row names who is still waited for. After a restart nobody waits for a phone whose push was refused, and none
+	 * that has confirmed the end gets the INVITE again: it would absorb the CANCEL as a retransmission, and ring on.
+	 */
+	#storeAgain(): void {
+		if (!this.#stored || this.#record().branches.length === this.#storedBranches) return
+		this.#store()
+	}
+
+	#store(waiter?: CommitWaiter): void {
+		const row = this.#record()
+		this.#stored = true
+		this.#storedBranches = row.branches.length
+		this.calls.context.save([{ table: 'call', op: 'put', row }], waiter)
 	}
 
 	#armTimerC(durationMs: number, now: number): void {
