@@ -1,0 +1,84 @@
+/** APNs as a model: takes, refuses, stalls, loses. */
+import type { PushEffect } from '../../src/core/effects.ts'
+import type { PushOutcome, PushResultInput } from '../../src/core/inputs.ts'
+import type { Agenda } from './agenda.ts'
+import type { Chance } from './chance.ts'
+
+export interface ApnsMood {
+	/** Takes the push. */
+	readonly accepts: number
+	/** A taken push arrives. */
+	readonly delivers: number
+	/** One that arrives does so late, up to half a minute. */
+	readonly late: number
+}
+
+export interface ApnsParts {
+	readonly agenda: Agenda
+	readonly chance: Chance
+	readonly mood: ApnsMood
+	readonly answer: (result: PushResultInput, life: number) => void
+	readonly deliver: (token: string) => void
+}
+
+/** The client's own limit and one retry. */
+const STALL_MS = 5_000
+const LATE_MS = 30_000
+const REFUSALS = ['bad-token', 'gone', 'gone-before', 'misconfigured', 'throttled', 'failed', 'stalled'] as const
+
+export class SimApns {
+	readonly #parts: ApnsParts
+
+	constructor(parts: ApnsParts) {
+		this.#parts = parts
+	}
+
+	send(push: PushEffect, life: number): void {
+		const { chance, mood } = this.#parts
+		if (chance.is(mood.accepts)) {
+			const environment = chance.is(0.1) ? 'sandbox' : push.environment
+			this.#answer(push, life, { kind: 'accepted', status: 200, environment }, chance.between(20, 400))
+			if (chance.is(mood.delivers)) this.#deliver(push)
+		} else this.#refuse(push, life)
+	}
+
+	#refuse(push: PushEffect, life: number): void {
+		const { chance } = this.#parts
+		const how = chance.one(REFUSALS)
+		const tookMs = how === 'stalled' ? chance.between(STALL_MS / 2, STALL_MS) : chance.between(20, 600)
+		this.#answer(push, life, this.#refusal(how), tookMs)
+		/* the answer was lost, not the push */
+		if (how === 'stalled' && chance.is(0.3)) this.#deliver(push)
+	}
+
+	#refusal(how: (typeof REFUSALS)[number]): PushOutcome {
+		const { now } = this.#parts.agenda
+		switch (how) {
+			case 'bad-token':
+				return { kind: 'bad-token', status: 400, reason: 'BadDeviceToken' }
+			case 'gone':
+				return { kind: 'gone', status: 410, reason: 'Unregistered', timestampMs: now }
+			case 'gone-before':
+				return { kind: 'gone', status: 410, reason: 'ExpiredToken', timestampMs: now - 3_600_000 }
+			case 'misconfigured':
+				return { kind: 'misconfigured', status: 403, reason: 'InvalidProviderToken', hint: 'See the key.' }
+			case 'throttled':
+				return { kind: 'throttled', status: 429, reason: 'TooManyRequests' }
+			case 'failed':
+				return { kind: 'failed', status: 503, reason: 'ServiceUnavailable' }
+			case 'stalled':
+				return { kind: 'failed', status: 0, reason: 'timeout' }
+		}
+	}
+
+	#answer({ pushId }: PushEffect, life: number, outcome: PushOutcome, pushMs: number): void {
+		const { agenda, answer } = this.#parts
+		agenda.after(pushMs, () => answer({ type: 'push-result', pushId, outcome, pushMs }, life))
+	}
+
+	#deliver(push: PushEffect): void {
+		const { agenda, chance, mood, deliver } = this.#parts
+		const tookMs = chance.is(mood.late) ? chance.between(0, LATE_MS) : chance.between(150, 2_500)
+		agenda.after(tookMs, () => deliver(push.token.reveal()))
+	}
+}

@@ -1,0 +1,153 @@
+/** Invariants 1 and 11: every caller gets its answer, and no phone rings on for a call that is over. */
+
+import { LAZY_COMMIT_MS } from '../../src/loop.ts'
+import { Header } from '../../src/sip/headers.ts'
+import { type Call, type Hold, isFinal, type Ledger } from './ledger.ts'
+import { keyOf } from './network.ts'
+import type { Out } from './record.ts'
+
+/** A ghost lives for a minute; at its very end anything may happen. */
+const GHOST_MS = 59_000
+
+/** Invariant 1. A call that was not held when the gateway was killed is lost with it. */
+export function answeredOnce(ledger: Ledger): string[] {
+	return [...ledger.calls.values()].flatMap((call) => {
+		const finals = distinct(call.answers.filter(isFinal))
+		const id = call.invite.message.callId
+		for (const life of new Set(finals.map((final) => final.life)))
+			if (finals.filter((final) => final.life === life).length > 1)
+				return [`${id} got ${finals.map(({ message }) => message.status).join(' and ')}`]
+		if (finals.length === 0 && mustBeAnswered(ledger, call)) return [`${id} got no final response`]
+		return []
+	})
+}
+
+/** An INVITE that the gateway took, and that no kill took away. */
+function mustBeAnswered(ledger: Ledger, { invite, answers, fromPbx }: Call): boolean {
+	const first = answers[0]
+	if (first === undefined)
+		return fromPbx && !ledger.killedBetween(invite.index, Number.POSITIVE_INFINITY) && isResolved(ledger, invite.index)
+	const { callId } = invite.message
+	return ledger.kills.every(({ index, stored }) => {
+		if (index < invite.index) return true
+		return stored.calls.some((call) => call.ended === undefined && idOf(ledger, call.id) === callId)
+	})
+}
+
+/** Before the PBX's name is resolved it is a stranger. */
+function isResolved(ledger: Ledger, index: number): boolean {
+	return (
+		ledger.entries[index]!.at - (ledger.entries.findLast((e) => e.kind === 'started' && e.index < index)?.at ?? 0) > 50
+	)
+}
+
+function idOf(ledger: Ledger, id: string): string | undefined {
+	return ledger.storedCallIds.get(id)
+}
+
+/** 2xx of one dialog are one answer, and so are all copies of another. */
+function distinct(finals: readonly Out[]): Out[] {
+	const seen = new Set<string>()
+	return finals.filter(({ message, life }) => {
+		const key = `${life} ${message.status} ${message.toTag}`
+		return !seen.has(key) && seen.add(key)
+	})
+}
+
+export function cancelled(ledger: Ledger): string[] {
+	return ledger.ins.flatMap((cancel) => {
+		if (cancel.message.method !== 'CANCEL' || cancel.message.fault !== undefined) return []
+		const { callId, via } = cancel.message
+		const { entries } = ledger
+		for (let i = cancel.index + 1; entries[i]?.cause === cancel.index; i++) {
+			const entry = entries[i]!
+			if (entry.kind === 'out' && entry.message.cseqMethod === 'CANCEL' && entry.message.status >= 200) return []
+		}
+		const known = [...ledger.calls.values()].some(
+			({ invite }) =>
+				invite.message.via.branch === via.branch &&
+				invite.index < cancel.index &&
+				keyOf(invite.peer) === keyOf(cancel.peer),
+		)
+		return known && isResolved(ledger, cancel.index) ? [`the CANCEL of ${callId} got no answer`] : []
+	})
+}
+
+/** Invariant 11, its first half: who was pushed for a call that is over gets its INVITE on registering. */
+export function ghosts(ledger: Ledger): string[] {
+	return ledger.holds.flatMap((hold) => {
+		const over = ledger.over(hold.callId)
+		const handset = ledger.handset(hold.deviceId, hold.index)
+		const pushed = ledger.pushes.find(({ push }) => push.pushId === hold.pushId)
+		if (over === undefined || handset === undefined || pushed === undefined || pushed.index > over.index) return []
+		if (ledger.offers.some(({ branch, out }) => branch === hold.branch && out.index < over.index)) return []
+		const woke = ledger.commits(handset).find(({ index, at }) => index > over.index && at < over.at + GHOST_MS)
+		if (woke === undefined || woke.life !== over.life || isGone(ledger, hold, woke.index)) return []
+		const offered = ledger.offers.some(({ branch, out }) => branch === hold.branch && out.at === woke.at)
+		return offered ? [] : [`${handset.plan.name} woke for ${hold.callId}, which was over, and got no INVITE`]
+	})
+}
+
+/** The push was refused, the device removed, or it had answered by then. */
+function isGone(ledger: Ledger, hold: Hold, until: number): boolean {
+	return ledger.entries.slice(hold.index, until).some((entry) => {
+		if (entry.kind === 'push-result')
+			return entry.result.pushId === hold.pushId && entry.result.outcome.kind !== 'accepted'
+		if (entry.kind === 'in') return entry.message.via.branch === hold.branch
+		return (
+			entry.kind === 'save' &&
+			entry.save.changes.some(
+				(change) => change.table === 'device' && change.op === 'delete' && change.id === hold.deviceId,
+			)
+		)
+	})
+}
+
+/** Invariant 11, its second half: nothing rings at the end, and every CANCEL says why. */
+export function hungUp(ledger: Ledger): string[] {
+	return ledger.world.handsets.flatMap((handset) => {
+		const { name } = handset.plan
+		const mute = handset.cancelReasons
+			.filter(({ call, reason }) => reason === '' || !keeps(ledger, call.id, reason))
+			.map(({ call, reason }) => `${name}: the CANCEL of ${call.id} says ${reason || 'nothing'}`)
+		if (handset.wasAsleep) return mute
+		const ringing = handset.phone.calls
+			.all()
+			.filter(
+				({ direction, state, id, startedAt }) =>
+					direction === 'incoming' && state === 'ringing' && !isLost(ledger, id, startedAt),
+			)
+			.map(({ id }) => `${name} rings on for ${id}`)
+		return [...mute, ...ringing]
+	})
+}
+
+/** What the caller said in its CANCEL, where that ended the call. */
+function keeps(ledger: Ledger, callId: string, reason: string): boolean {
+	const call = ledger.toAgents.find(({ invite }) => invite.message.callId === callId)
+	const said = call?.cancels[0]?.message.first(Header.Reason)
+	return said === undefined || call?.answers.find(isFinal)?.message.status !== 487 || reason === said
+}
+
+/** The gateway was killed while it was no held call, or before it had stored that the phone knows of the end. */
+function isLost(ledger: Ledger, callId: string, startedAt: number): boolean {
+	const offer = ledger.offers.findLast((candidate) => candidate.callId === callId && candidate.out.at <= startedAt)
+	/* its binding lapsed with the INVITE in its socket: what it then answers is a stranger's */
+	if (offer !== undefined && isRemoved(ledger, offer.deviceId, offer.out.index)) return true
+	const since = (offer?.out.at ?? startedAt) - LAZY_COMMIT_MS
+	const learnt = ledger.ins.filter(({ message }) => message.via.branch === offer?.branch && message.status >= 200)
+	return ledger.kills.some(
+		({ at }) => at >= since || learnt.some((answer) => at >= answer.at && at <= answer.at + 2 * LAZY_COMMIT_MS),
+	)
+}
+
+function isRemoved(ledger: Ledger, deviceId: number, from: number): boolean {
+	return ledger.entries.some(
+		(entry) =>
+			entry.index > from &&
+			entry.kind === 'save' &&
+			entry.save.changes.some(
+				({ table, op, ...change }) => table === 'device' && op === 'delete' && 'id' in change && change.id === deviceId,
+			),
+	)
+}

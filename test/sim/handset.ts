@@ -1,0 +1,186 @@
+/** A phone of the simulated world: src/demo's strict user agent, a hand that uses it, and an operating system that freezes it. */
+import type { DeviceRecord } from '../../src/core/model.ts'
+import type { Endpoint } from '../../src/demo/dialog.ts'
+import type { Call, UaEvent } from '../../src/demo/party.ts'
+import { Phone, type PushDialect } from '../../src/demo/phone.ts'
+import type { Agenda } from './agenda.ts'
+import type { Chance } from './chance.ts'
+import { Driver } from './driver.ts'
+import type { Network } from './network.ts'
+
+/** What it does when a push arrives. */
+export type Waking = 'in-place' | 'elsewhere' | 'relaunched' | 'never' | 'thrice'
+
+export interface HandsetPlan {
+	/** For the ladder: `1001/2`. */
+	readonly name: string
+	readonly agent: string
+	readonly domain: string
+	readonly password: string
+	readonly self: Endpoint
+	/** Public address of its NAT. */
+	readonly nat: string | undefined
+	readonly gateway: Endpoint
+	readonly instance: string | undefined
+	/** '' where it has none. */
+	readonly token: string
+	readonly push: PushDialect
+	readonly expiresSec: number
+	readonly expiresIn: 'header' | 'contact'
+	/** Pushes to it do this, by turns. */
+	readonly wakings: readonly Waking[]
+	/** What becomes of the calls that ring here, by turns. */
+	readonly manners: readonly Manner[]
+}
+
+export type Manner =
+	| { readonly kind: 'answer'; readonly afterMs: number; readonly talkMs: number }
+	| { readonly kind: 'decline'; readonly afterMs: number; readonly status: number }
+	| { readonly kind: 'ignore' }
+
+/** A user agent tries again this long after it was refused, as somebody looking at it would. */
+const RETRY_MS = 7_000
+
+/** Three REGISTERs after one push come this far apart (linphone-iphone issue 853). */
+const THRICE_MS = 40
+
+export class Handset {
+	readonly plan: HandsetPlan
+	readonly phone: Phone
+	readonly #driver: Driver
+	readonly #agenda: Agenda
+	readonly #chance: Chance
+	readonly #network: Network
+	readonly #note: (who: string, text: string) => void
+	#at: Endpoint
+	/** It slept at the end, so that nothing could tell it that a call is over. */
+	wasAsleep = false
+	#pushes = 0
+	#rung = 0
+	/** It has been switched off for good, or the run is over. */
+	#idle = false
+	/** Reason of each CANCEL that ended a call here. */
+	readonly cancelReasons: { readonly call: Call; readonly reason: string; readonly at: number }[] = []
+
+	constructor(
+		plan: HandsetPlan,
+		agenda: Agenda,
+		chance: Chance,
+		network: Network,
+		note: (who: string, text: string) => void,
+	) {
+		this.plan = plan
+		this.#agenda = agenda
+		this.#chance = chance
+		this.#network = network
+		this.#note = note
+		this.#at = plan.self
+		this.phone = new Phone({
+			...plan,
+			product: 'Simulated phone',
+			random: chance.random,
+			send: (bytes, to, from) => network.send(bytes, from, to),
+			onEvent: (event) => this.#on(event),
+		})
+		this.#driver = new Driver(agenda, this.phone)
+		this.#attach()
+	}
+
+	get endpoint(): Endpoint {
+		return this.#at
+	}
+
+	act(text: string, what: (phone: Phone, now: number) => void): void {
+		this.#note(this.plan.name, text)
+		this.#driver.act((now) => what(this.phone, now))
+	}
+
+	register(): void {
+		if (!this.phone.asleep && !this.#idle) this.act('registers', (phone, now) => phone.register(now))
+	}
+
+	sleep(): void {
+		this.act('falls asleep', (phone) => phone.sleep())
+	}
+
+	/** It runs again, or was awake all the time, and registers. */
+	wake(how: Waking): void {
+		if (how === 'never' || this.#idle) return
+		const to = how === 'elsewhere' ? this.#newAddress() : this.#at
+		this.act(`wakes ${how}`, (phone, now) => phone.wake(now, to, how === 'relaunched'))
+		if (how !== 'thrice') return
+		for (const nth of [1, 2]) this.#agenda.after(nth * THRICE_MS, () => this.register())
+	}
+
+	/** The push service delivers. */
+	pushed(): void {
+		const how = this.plan.wakings[this.#pushes++ % this.plan.wakings.length]!
+		if (how === 'never') return this.#note(this.plan.name, 'is pushed to, and does not wake')
+		this.wake(how)
+	}
+
+	rebind(): void {
+		if (this.#network.rebind(this.#at)) this.#note(this.plan.name, 'gets another port of its NAT')
+	}
+
+	/** Nothing of it happens by itself any more. */
+	retire(): void {
+		this.#idle = true
+		this.wasAsleep = this.phone.asleep
+		if (this.phone.asleep) return
+		const call = this.phone.calls.current
+		if (call !== undefined) this.act('hangs up', (phone, now) => phone.hangup(now))
+	}
+
+	#newAddress(): Endpoint {
+		this.#network.detach(this.#at)
+		this.#at = { address: this.#at.address, port: this.#chance.between(1_025, 65_000) }
+		this.#attach()
+		return this.#at
+	}
+
+	#attach(): void {
+		this.#network.attach(
+			this.#at,
+			(bytes, from) => this.#driver.act((now) => this.phone.receive(bytes, from, now)),
+			this.plan.nat,
+		)
+	}
+
+	#on(event: UaEvent): void {
+		if (event.type === 'incoming') this.#ring(event.call)
+		else if (event.type === 'cancelled')
+			this.cancelReasons.push({ call: event.call, reason: event.reason, at: event.at })
+		else if (event.type === 'refused') this.#agenda.after(RETRY_MS, () => this.register())
+	}
+
+	#ring(call: Call): void {
+		const manner = this.plan.manners[this.#rung++ % this.plan.manners.length]!
+		if (manner.kind === 'ignore') return
+		this.#agenda.after(manner.afterMs, () => {
+			if (this.phone.asleep || call.state !== 'ringing') return
+			if (manner.kind === 'decline')
+				return this.act(`declines with ${manner.status}`, (phone, now) => phone.calls.decline(call, manner.status, now))
+			this.act('answers', (phone, now) => phone.calls.answer(call, now))
+			this.#agenda.after(manner.talkMs, () => this.#hangUp(call))
+		})
+	}
+
+	#hangUp(call: Call): void {
+		if (!this.phone.asleep && call.state === 'talking')
+			this.act('hangs up', (phone, now) => phone.calls.hangup(call, now))
+	}
+}
+
+/** Does this text (a Contact, a REGISTER) name that phone? */
+export function names({ plan }: Handset, contact: string): boolean {
+	if (plan.instance !== undefined) return contact.includes(plan.instance)
+	if (plan.token !== '') return contact.includes(plan.token)
+	return !contact.includes('+sip.instance') && !contact.includes('pn-') && contact.includes(`sip:${plan.agent}@`)
+}
+
+export function isRowOf({ agent, key }: DeviceRecord, { plan }: Handset): boolean {
+	if (agent !== `sip:${plan.agent}@${plan.domain}`) return false
+	if (plan.instance !== undefined) return key.includes(plan.instance)
+	return plan.token === '' ? key.startsWith('c:') : key.includes(plan.token)
+}

@@ -1,0 +1,158 @@
+/** Invariants 3 to 6 and 8: whom the gateway waits for, whom it wakes, and when it lets an INVITE go. */
+import { SILENCE_MS } from '../../src/core/wake/device-branch.ts'
+import { type Hold, isFinal, type Ledger } from './ledger.ts'
+import type { PushResult } from './record.ts'
+import { isPbx } from './scenario.ts'
+
+/** From the PBX's 2xx to the commit that follows it. */
+const COMMIT_MS = 100
+
+/** Nothing heard for this long, at the least: the time a ping has for its answer. */
+const PONG_MS = 1_500
+
+/** Invariant 3. */
+export function heldUntilRegistered(ledger: Ledger): string[] {
+	return ledger.holds.flatMap((hold) => {
+		const sent = ledger.offers.find(({ branch, out }) => branch === hold.branch && out.index > hold.index)
+		if (sent === undefined) return []
+		const handset = ledger.handset(hold.deviceId, sent.out.index)
+		const woken = [...ledger.registrations.values()].some(
+			({ accepted, ...registration }) =>
+				registration.handset === handset &&
+				accepted !== undefined &&
+				accepted.at >= hold.at - COMMIT_MS &&
+				accepted.index < sent.out.index,
+		)
+		return woken ? [] : [`${hold.callId} was released to ${handset?.plan.name} without a 2xx to its REGISTER`]
+	})
+}
+
+/** Invariant 3, the other way round: whom the call waits for gets it in the very moment its binding is stored. */
+export function released(ledger: Ledger): string[] {
+	return ledger.holds.flatMap((hold) => {
+		const handset = ledger.handset(hold.deviceId, hold.index)
+		const end = ledger.over(hold.callId)?.index ?? Number.POSITIVE_INFINITY
+		if (handset === undefined) return []
+		const woke = ledger.commits(handset).find(({ index }) => index > hold.index && index < end)
+		if (woke === undefined || !isWaiting(ledger, hold, woke.index)) return []
+		const sent = ledger.offers.some(({ branch, out }) => branch === hold.branch && out.cause === woke.index)
+		return sent ? [] : [`${handset.plan.name} registered for ${hold.callId} and got no INVITE`]
+	})
+}
+
+/** Not refused, not answered, not removed, not lost with a kill. */
+function isWaiting(ledger: Ledger, hold: Hold, until: number): boolean {
+	return ledger.entries.slice(hold.index, until).every((entry) => {
+		if (entry.kind === 'killed')
+			return entry.stored.calls.some(({ branches }) => branches.some(({ branch }) => branch === hold.branch))
+		if (entry.kind === 'push-result') return entry.result.pushId !== hold.pushId || !isRefusal(entry)
+		if (entry.kind === 'in')
+			return (
+				entry.message.via.branch !== hold.branch &&
+				!(entry.message.method === 'CANCEL' && entry.message.callId === hold.callId)
+			)
+		if (entry.kind !== 'save') return true
+		return entry.save.changes.every(
+			(change) => !(change.table === 'device' && change.op === 'delete' && change.id === hold.deviceId),
+		)
+	})
+}
+
+/** Invariant 4. */
+export function oneBranch(ledger: Ledger): string[] {
+	const branches = new Map<string, string>()
+	const found: string[] = []
+	for (const { callId, deviceId, branch, out } of ledger.offers) {
+		const key = `${out.life} ${callId} ${out.message.cseq} ${deviceId}`
+		const known = branches.get(key)
+		if (known !== undefined && known !== branch)
+			found.push(`${callId} went to device ${deviceId} as ${known} and as ${branch}`)
+		branches.set(key, branch)
+	}
+	for (const { message, peer } of ledger.outs)
+		if (isPbx(peer) && message.status === 482 && message.cseqMethod === 'INVITE')
+			found.push(`482 to ${message.callId} reached the caller`)
+	return found
+}
+
+/** Invariant 5: where pings tell, nothing was heard of a device that is pushed to. */
+export function proven(ledger: Ledger): string[] {
+	if (ledger.world.scenario.settings.pingIntervalMs === 0) return []
+	return ledger.holds.flatMap((hold) => {
+		const handset = ledger.handset(hold.deviceId, hold.index)
+		if (handset === undefined || !ledger.pushes.some(({ push }) => push.pushId === hold.pushId)) return []
+		/* without an answer to the INVITE, or asleep from the start */
+		const isSilent = ledger.offers.some(
+			({ branch, out }) => branch === hold.branch && out.life === hold.life && out.index < hold.index,
+		)
+		const since = hold.at - (isSilent ? SILENCE_MS : PONG_MS)
+		const heard = ledger.heard(handset).find(({ at, index }) => at > since && index < hold.index)
+		return heard === undefined
+			? []
+			: [`${handset.plan.name} was pushed to for ${hold.callId}, ${hold.at - heard.at} ms after it was heard`]
+	})
+}
+
+export function oncePushed(ledger: Ledger): string[] {
+	const seen = new Map<string, string>()
+	return ledger.pushes.flatMap(({ callId, push }) => {
+		const key = `${callId} ${push.token.reveal()}`
+		const known = seen.get(key)
+		seen.set(key, push.pushId)
+		return known === undefined ? [] : [`${callId} was pushed as ${known} and ${push.pushId} to one device`]
+	})
+}
+
+/** Invariant 6. */
+export function withInvite(ledger: Ledger): string[] {
+	return ledger.pushes.flatMap(({ callId, index }) => {
+		const call = ledger.toAgents.find(({ invite }) => invite.message.callId === callId && invite.index < index)
+		const over = call?.answers.some((answer) => isFinal(answer) && answer.index < index)
+		return call !== undefined && !over
+			? []
+			: [`a push went out for ${callId}, which ${over ? 'is over' : 'nobody offered'}`]
+	})
+}
+
+/** Invariant 8: when the last device that could answer is refused, the caller hears it in the same moment. */
+export function refused(ledger: Ledger): string[] {
+	return ledger.pushResults.flatMap((result) => {
+		const hold = ledger.holds.find(({ pushId }) => pushId === result.result.pushId)
+		if (hold === undefined || !isRefusal(result) || hold.life !== result.life) return []
+		const over = ledger.over(hold.callId)
+		if (over !== undefined && over.index <= lastOf(ledger, result.index)) return []
+		const asked = new Set(
+			ledger.offers
+				.filter(({ callId, out }) => callId === hold.callId && out.index < result.index)
+				.map(({ deviceId }) => deviceId),
+		)
+		for (const other of ledger.holds)
+			if (other.callId === hold.callId && other.index < result.index) asked.add(other.deviceId)
+		const hopeless = [...asked].every((deviceId) => isOut(ledger, hold.callId, deviceId, result.index))
+		return hopeless ? [`the push for ${hold.callId} was refused, and nobody else could answer: it was held on`] : []
+	})
+}
+
+/** It is refused, and no copy of the INVITE is with it since. */
+function isOut(ledger: Ledger, callId: string, deviceId: number, until: number): boolean {
+	const hold = ledger.holds.find((candidate) => candidate.callId === callId && candidate.deviceId === deviceId)
+	if (hold === undefined || hold.index > until) return false
+	const result = ledger.pushResults.find(
+		(candidate) => candidate.result.pushId === hold.pushId && candidate.index <= until,
+	)
+	if (result === undefined || !isRefusal(result)) return false
+	return !ledger.entries
+		.slice(hold.index, until)
+		.some((entry) => (entry.kind === 'out' || entry.kind === 'in') && entry.message.via.branch === hold.branch)
+}
+
+function isRefusal({ result: { outcome } }: PushResult): boolean {
+	return outcome.kind !== 'accepted' && outcome.kind !== 'throttled'
+}
+
+/** The last place in the record that this input led to. */
+function lastOf(ledger: Ledger, cause: number): number {
+	let last = cause
+	while (ledger.entries[last + 1]?.cause === cause) last++
+	return last
+}

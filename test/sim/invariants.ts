@@ -1,0 +1,42 @@
+/** What always holds, each as a named check of a whole run. A check gives a sentence for each place where it does not. */
+import { answeredOnce, cancelled, ghosts, hungUp } from './calls.checks.ts'
+import { heldUntilRegistered, oncePushed, oneBranch, proven, refused, released, withInvite } from './holds.checks.ts'
+import { Ledger } from './ledger.ts'
+import { admitted, hidden, noted, settled, sound, stable } from './walls.checks.ts'
+import type { World } from './world.ts'
+
+export type Check = (ledger: Ledger) => string[]
+
+export const INVARIANTS: Readonly<Record<string, Check>> = {
+	'the core never throws': sound,
+	'1. every INVITE gets exactly one final response': answeredOnce,
+	"1. every caller's CANCEL is answered": cancelled,
+	"2. from a stranger nothing but REGISTER reaches the PBX; from an agent, nothing in another agent's name": admitted,
+	"3. a held INVITE is released only by the PBX's 2xx to a REGISTER of that device": heldUntilRegistered,
+	'3. and it is released by that': released,
+	'4. at most one live INVITE branch for a device at any time': oneBranch,
+	'5. no push to a device proven awake': proven,
+	'5. at most one push for each call and device': oncePushed,
+	'6. no push without an INVITE behind it': withInvite,
+	'7. a 2xx to REGISTER goes out only after its binding is committed, and no kill loses one': noted('7'),
+	'8. a refused push ends its hold at once': refused,
+	'9. no pn-* parameter leaves the gateway': hidden,
+	'10. the Contact at the PBX is a function of the agent alone': stable,
+	'11. a phone that wakes for a call that is over gets INVITE': ghosts,
+	'11. and CANCEL, with the Reason kept': hungUp,
+	'12. memory held for strangers is bounded': noted('12'),
+	'13. nothing secret is shown': noted('13'),
+	'nothing is left behind': settled,
+}
+
+export interface Violation {
+	readonly invariant: string
+	readonly sentence: string
+}
+
+export function violations(world: World): Violation[] {
+	const ledger = new Ledger(world)
+	return Object.entries(INVARIANTS).flatMap(([invariant, check]) =>
+		check(ledger).map((sentence) => ({ invariant, sentence })),
+	)
+}

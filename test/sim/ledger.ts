@@ -1,0 +1,244 @@
+/** The record of a run sorted into what the invariants speak of: calls, holds, registrations. */
+import type { Endpoint } from '../../src/demo/dialog.ts'
+import { parseNameAddr } from '../../src/sip/address.ts'
+import { Header } from '../../src/sip/headers.ts'
+import type { SipMessage } from '../../src/sip/message.ts'
+import { parse } from '../../src/sip/parse.ts'
+import { parseUri } from '../../src/sip/uri.ts'
+import { type Handset, isRowOf, names } from './handset.ts'
+import { keyOf } from './network.ts'
+import type { Entry, In, Killed, Out, Push, PushResult, Save } from './record.ts'
+import { isPbx } from './scenario.ts'
+import type { World } from './world.ts'
+
+/** One INVITE transaction between the gateway and whoever calls. */
+export interface Call {
+	/** The first copy of the INVITE. */
+	readonly invite: In
+	readonly fromPbx: boolean
+	/** The answers of the gateway, repeats too. */
+	readonly answers: Out[]
+	readonly cancels: In[]
+	readonly cancelAnswers: Out[]
+}
+
+/** A device that is waited for. */
+export interface Hold {
+	/** Where it was decided. */
+	readonly at: number
+	readonly index: number
+	readonly life: number
+	readonly callId: string
+	readonly deviceId: number
+	/** Via branch of the INVITE for the device. */
+	readonly branch: string
+	readonly pushId: string
+}
+
+/** An INVITE that went to a phone, repeats too. */
+export interface Offer {
+	readonly out: Out
+	readonly callId: string
+	readonly deviceId: number
+	readonly branch: string
+}
+
+export interface Registration {
+	readonly handset: Handset
+	readonly request: In
+	/** The PBX's 2xx to it. */
+	accepted: In | undefined
+}
+
+export class Ledger {
+	readonly world: World
+	readonly entries: readonly Entry[]
+	readonly calls = new Map<string, Call>()
+	readonly holds: Hold[] = []
+	readonly offers: Offer[] = []
+	readonly pushes: Push[] = []
+	readonly pushResults: PushResult[] = []
+	readonly registrations = new Map<string, Registration>()
+	readonly kills: Killed[] = []
+	readonly ins: In[] = []
+	readonly outs: Out[] = []
+	/** Which phone a device id stands for, from which place in the record on. */
+	readonly #devices = new Map<number, { readonly index: number; readonly handset: Handset | undefined }[]>()
+	readonly #heldBranches = new Set<string>()
+	/** Call-IDs by the id the store has. */
+	readonly storedCallIds = new Map<string, string>()
+	readonly #heard = new Map<Handset, Entry[]>()
+	readonly #commits = new Map<Handset, Entry[]>()
+	/** By ticket and life: whose REGISTER waits for it. */
+	readonly #tickets = new Map<string, Handset>()
+	/** Where the PBX accepted its last REGISTER from. */
+	readonly #flows = new Map<Handset, string>()
+	/** By the branch of the last ping of each device id: which one. */
+	readonly #lastPing = new Map<number, string>()
+
+	constructor(world: World) {
+		this.world = world
+		this.entries = world.record.entries
+		for (const entry of this.entries) this.#enter(entry)
+	}
+
+	/** The phone this device id stood for at that place. */
+	handset(deviceId: number, index: number): Handset | undefined {
+		return this.#devices.get(deviceId)?.findLast((row) => row.index <= index)?.handset
+	}
+
+	/** Calls of the PBX to agents. */
+	get toAgents(): Call[] {
+		return [...this.calls.values()].filter(({ fromPbx, invite }) => fromPbx && invite.message.toTag === '')
+	}
+
+	/** When the caller got its final answer; undefined where it did not. */
+	over(callId: string): Out | undefined {
+		return this.toAgents.find(({ invite }) => invite.message.callId === callId)?.answers.find(isFinal)
+	}
+
+	/** Proofs that the phone was awake: pongs, answers to INVITEs, REGISTERs the PBX accepted. */
+	heard(handset: Handset): readonly Entry[] {
+		return this.#heard.get(handset) ?? []
+	}
+
+	/** The inputs that told the gateway that a binding of this phone is stored, or that it cannot be. */
+	commits(handset: Handset): readonly Entry[] {
+		return this.#commits.get(handset) ?? []
+	}
+
+	/** Was the gateway killed between the two places? */
+	killedBetween(from: number, to: number): boolean {
+		return this.kills.some(({ index }) => index > from && index < to)
+	}
+
+	#enter(entry: Entry): void {
+		if (entry.kind === 'in') this.#enterIn(entry)
+		else if (entry.kind === 'out') this.#enterOut(entry)
+		else if (entry.kind === 'push') this.pushes.push(entry)
+		else if (entry.kind === 'push-result') this.pushResults.push(entry)
+		else if (entry.kind === 'killed') this.kills.push(entry)
+		else if (entry.kind === 'committed' || entry.kind === 'commit-failed') this.#enterCommit(entry)
+		else if (entry.kind === 'save') this.#enterSave(entry)
+	}
+
+	#enterIn(entry: In): void {
+		this.ins.push(entry)
+		const { message, peer } = entry
+		if (message.method === 'INVITE') {
+			const key = callKey(message, peer)
+			if (!this.calls.has(key))
+				this.calls.set(key, { invite: entry, fromPbx: isPbx(peer), answers: [], cancels: [], cancelAnswers: [] })
+		} else if (message.method === 'CANCEL') this.calls.get(callKey(message, peer))?.cancels.push(entry)
+		else if (message.method === 'REGISTER') this.#enterRegister(entry)
+		else if (message.cseqMethod === 'REGISTER' && message.status >= 200 && message.status < 300 && isPbx(peer)) {
+			const registration = this.registrations.get(`${message.callId} ${message.cseq}`)
+			if (registration === undefined || registration.accepted !== undefined) return
+			registration.accepted = entry
+			listed(this.#heard, registration.handset).push(entry)
+			this.#flows.set(registration.handset, keyOf(registration.request.peer))
+		} else if (message.status > 0 && !isPbx(peer)) this.#enterAnswer(entry)
+	}
+
+	#enterRegister(request: In): void {
+		const text = request.message.rows(Header.Contact).join()
+		const handset = this.world.handsets.find((candidate) => names(candidate, text))
+		const key = `${request.message.callId} ${request.message.cseq}`
+		if (handset !== undefined && !this.registrations.has(key))
+			this.registrations.set(key, { handset, request, accepted: undefined })
+	}
+
+	#enterOut(entry: Out): void {
+		this.outs.push(entry)
+		const { message, peer } = entry
+		if (message.status > 0 && message.cseqMethod === 'INVITE')
+			this.calls.get(callKey(message, peer))?.answers.push(entry)
+		else if (message.status > 0 && message.cseqMethod === 'CANCEL')
+			this.calls.get(callKey(message, peer))?.cancelAnswers.push(entry)
+		else if (message.method === 'INVITE' && message.toTag === '' && !isPbx(peer)) {
+			const { callId, via } = message
+			this.offers.push({ out: entry, callId, deviceId: deviceIdOf(message), branch: via.branch })
+		} else if (message.method === 'OPTIONS' && !isPbx(peer)) {
+			const id = /^z9hG4bKping\.(\w+)\./.exec(message.via.branch)?.[1]
+			if (id !== undefined) this.#lastPing.set(Number.parseInt(id, 36), message.via.branch)
+		}
+	}
+
+	#enterSave(entry: Save): void {
+		for (const change of entry.save.changes) this.#enterChange(change, entry)
+		const cause = this.entries[entry.cause]!
+		if (entry.save.ticket === 0 || cause.kind !== 'in') return
+		const registration = this.registrations.get(`${cause.message.callId} ${cause.message.cseq}`)
+		const binds = entry.save.changes.some(({ table, op }) => table === 'device' && op !== 'delete')
+		if (registration !== undefined && binds && cause.message.cseqMethod === 'REGISTER')
+			this.#tickets.set(`${entry.life} ${entry.save.ticket}`, registration.handset)
+	}
+
+	#enterCommit(entry: Extract<Entry, { tickets: readonly number[] }>): void {
+		for (const ticket of entry.tickets) {
+			const handset = this.#tickets.get(`${entry.life} ${ticket}`)
+			if (handset !== undefined) listed(this.#commits, handset).push(entry)
+		}
+	}
+
+	/** An answer of a phone, by the INVITE or ping it belongs to. */
+	#enterAnswer(entry: In): void {
+		const { message } = entry
+		const ping = /^z9hG4bKping\.(\w+)\./.exec(message.via.branch)
+		const deviceId =
+			ping === null
+				? this.offers.findLast(({ branch, out }) => branch === message.via.branch && out.life === entry.life)?.deviceId
+				: Number.parseInt(ping[1]!, 36)
+		if (deviceId === undefined || (ping !== null && this.#lastPing.get(deviceId) !== message.via.branch)) return
+		const handset = this.handset(deviceId, entry.index)
+		/* from elsewhere it is a stranger's */
+		if (handset !== undefined && this.#flows.get(handset) === keyOf(entry.peer))
+			listed(this.#heard, handset).push(entry)
+	}
+
+	#enterChange(change: Extract<Entry, { kind: 'save' }>['save']['changes'][number], { at, index, life }: Entry): void {
+		if (change.table === 'device' && change.op === 'put') {
+			const handset = this.world.handsets.find((candidate) => isRowOf(change.row, candidate))
+			const rows = this.#devices.get(change.row.id) ?? []
+			rows.push({ index, handset })
+			this.#devices.set(change.row.id, rows)
+		} else if (change.table === 'call' && change.op === 'put') {
+			const { callId } = parse(change.row.invite)
+			this.storedCallIds.set(change.row.id, callId)
+			for (const { deviceId, branch, pushId } of change.row.branches) {
+				/* a branch without a push is out already */
+				if (pushId === '' || this.#heldBranches.has(branch)) continue
+				this.#heldBranches.add(branch)
+				this.holds.push({ at, index, life, callId, deviceId, branch, pushId })
+			}
+		}
+	}
+}
+
+export function isFinal({ message }: Out): boolean {
+	return message.status >= 200
+}
+
+export function bytesText({ bytes }: SipMessage): string {
+	return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+}
+
+/** RFC 3261 §17.2.3, between the gateway and this peer. */
+function callKey({ via, callId, cseq }: SipMessage, peer: Endpoint): string {
+	return `${keyOf(peer)} ${via.branch} ${callId} ${cseq}`
+}
+
+/** The device a Record-Route of the gateway names. */
+function deviceIdOf(message: SipMessage): number {
+	const route = parseNameAddr(message.list(Header.RecordRoute)[0] ?? '')?.uri ?? ''
+	return Number.parseInt(parseUri(route)?.user ?? '', 36)
+}
+
+function listed<K, V>(lists: Map<K, V[]>, key: K): V[] {
+	let list = lists.get(key)
+	if (list === undefined) {
+		list = []
+		lists.set(key, list)
+	}
+	return list
+}

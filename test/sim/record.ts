@@ -1,0 +1,69 @@
+/** Everything that crossed the gateway's walls in one run, in order: what the invariants are checked against. */
+
+import type { EventName, EventValue, PushEffect, SaveEffect } from '../../src/core/effects.ts'
+import type { PushResultInput } from '../../src/core/inputs.ts'
+import type { DeviceRecord, HeldCallRecord } from '../../src/core/model.ts'
+import type { Endpoint } from '../../src/demo/dialog.ts'
+import type { SipMessage } from '../../src/sip/message.ts'
+
+interface At {
+	readonly at: number
+	/** Place in the record. */
+	readonly index: number
+	/** Place of the input that caused it: its own one for inputs. */
+	readonly cause: number
+	/** How often the gateway had been started by then. */
+	readonly life: number
+}
+
+export type In = At & { readonly kind: 'in'; readonly peer: Endpoint; readonly message: SipMessage }
+export type Out = At & { readonly kind: 'out'; readonly peer: Endpoint; readonly message: SipMessage }
+export type Push = At & { readonly kind: 'push'; readonly push: PushEffect; readonly callId: string }
+export type PushResult = At & { readonly kind: 'push-result'; readonly result: PushResultInput }
+export type Save = At & { readonly kind: 'save'; readonly save: SaveEffect }
+export type Killed = At & {
+	readonly kind: 'killed'
+	readonly stored: { readonly devices: readonly DeviceRecord[]; readonly calls: readonly HeldCallRecord[] }
+}
+
+export type Entry =
+	| In
+	| Out
+	| Push
+	| PushResult
+	| Save
+	| Killed
+	| (At & { readonly kind: 'fires' })
+	| (At & { readonly kind: 'committed'; readonly tickets: readonly number[] })
+	| (At & { readonly kind: 'commit-failed'; readonly tickets: readonly number[]; readonly reason: string })
+	| (At & {
+			readonly kind: 'event'
+			readonly name: EventName
+			readonly fields: Readonly<{ [field: string]: EventValue }>
+	  })
+	| (At & { readonly kind: 'started'; readonly bound: readonly number[] })
+	/** The core threw. */
+	| (At & { readonly kind: 'threw'; readonly error: string })
+	/** What somebody outside did: falls asleep, is pushed to. */
+	| (At & { readonly kind: 'note'; readonly who: string; readonly text: string })
+	/** A check made while the world ran found this. */
+	| (At & { readonly kind: 'fault'; readonly invariant: string; readonly sentence: string })
+
+type Without<T> = T extends unknown ? Omit<T, keyof At> : never
+export type NewEntry = Without<Entry>
+
+export class Record {
+	readonly entries: Entry[] = []
+	life = 0
+	#cause = 0
+
+	/** An input of the gateway, or something outside it: what follows is its doing. */
+	begin(at: number, entry: NewEntry): void {
+		this.#cause = this.entries.length
+		this.add(at, entry)
+	}
+
+	add(at: number, entry: NewEntry): void {
+		this.entries.push({ ...entry, at, index: this.entries.length, cause: this.#cause, life: this.life } as Entry)
+	}
+}

@@ -1,0 +1,180 @@
+/** What kind of world a seed makes: the settings, who lives in it, and how unkind everything is. */
+import type { Settings } from '../../src/core/settings.ts'
+import type { Endpoint } from '../../src/demo/dialog.ts'
+import type { PbxOptions } from '../../src/demo/pbx.ts'
+import type { PushDialect } from '../../src/demo/phone.ts'
+import type { ApnsMood } from './apns.ts'
+import type { Chance } from './chance.ts'
+import type { Disk } from './gateway.ts'
+import type { HandsetPlan, Manner, Waking } from './handset.ts'
+import type { Weather } from './network.ts'
+
+export const DOMAIN = 'pbx.example'
+export const GATEWAY = { address: '198.51.100.20', port: 5060 }
+export const PBX = { address: '198.51.100.10', port: 5060 }
+const TOPIC = 'com.example.app.voip'
+
+/** How often each thing is done in the eventful part of a run. */
+export interface Events {
+	readonly calls: number
+	readonly sleeps: number
+	readonly wakes: number
+	readonly rebinds: number
+	readonly moves: number
+	readonly unregisters: number
+	readonly outgoing: number
+	readonly kills: number
+	readonly stops: number
+	readonly fullDisks: number
+	readonly knocks: number
+	readonly usurpations: number
+	readonly qualifies: number
+}
+
+export interface Scenario {
+	/** The eventful part, ms. */
+	readonly lengthMs: number
+	readonly settings: Settings
+	readonly lan: Weather
+	readonly wan: Weather
+	readonly disk: Disk
+	readonly mood: ApnsMood
+	readonly pbx: Pick<
+		PbxOptions,
+		'algorithms' | 'inviteChallenge' | 'minExpiresSec' | 'maxExpiresSec' | 'nonceLifetimeMs' | 'agents'
+	>
+	readonly handsets: readonly HandsetPlan[]
+	readonly events: Events
+}
+
+export function isPbx({ address }: Endpoint): boolean {
+	return address === PBX.address
+}
+
+export function scenarioOf(chance: Chance): Scenario {
+	const agents = ['1001', '1002', 'a.b+c'].slice(0, chance.between(1, 3))
+	return {
+		lengthMs: chance.between(30_000, 75_000),
+		settings: settingsOf(chance),
+		lan: lanOf(chance),
+		wan: wanOf(chance),
+		disk: { slowMs: chance.one([0, 2, 40]), killAtCommit: chance.is(0.15) ? 0.03 : 0 },
+		mood: { accepts: chance.one([1, 0.9, 0.6]), delivers: chance.one([1, 0.9, 0.5]), late: chance.one([0, 0.2]) },
+		pbx: pbxOf(chance, agents),
+		handsets: agents.flatMap((agent, n) => handsetsOf(chance, agent, n)),
+		events: eventsOf(chance),
+	}
+}
+
+function settingsOf(chance: Chance): Settings {
+	return {
+		domain: DOMAIN,
+		advertised: [{ host: GATEWAY.address, port: GATEWAY.port }],
+		trust: [],
+		pingIntervalMs: chance.is(0.25) ? 0 : 5_000,
+		pingTimeoutMs: 1_500,
+		pingMisses: 2,
+		holdMs: chance.one([6_000, 12_000, 20_000]),
+		pbxExpiresSec: chance.one([0, 3_600]),
+		ringingOnPush: chance.is(0.3),
+		strangers: chance.one(['drop', 'reject']),
+		registerRate: chance.one([0, 2, 5]),
+		banAfter: chance.one([0, 5]),
+		banMs: 60_000,
+		apnsTopic: chance.is(0.8) ? TOPIC : '',
+		apnsEnvironment: 'production',
+		pushEnabled: chance.is(0.95),
+		userAgent: 'Simulated gateway',
+	}
+}
+
+function lanOf(chance: Chance): Weather {
+	const loss = chance.is(0.3) ? 0.05 : 0
+	return { loss, duplicate: loss / 2, delayMs: 1, jitterMs: chance.one([0, 3]), straggler: 0 }
+}
+
+function wanOf(chance: Chance): Weather {
+	if (chance.is(0.35)) return { loss: 0, duplicate: 0, delayMs: chance.between(5, 60), jitterMs: 0, straggler: 0 }
+	return {
+		loss: chance.one([0.01, 0.05, 0.2]),
+		duplicate: chance.one([0, 0.05]),
+		delayMs: chance.between(5, 150),
+		jitterMs: chance.between(0, 200),
+		straggler: chance.one([0, 0.02]),
+	}
+}
+
+function pbxOf(chance: Chance, agents: readonly string[]): Scenario['pbx'] {
+	return {
+		agents: new Map(agents.map((agent) => [agent, `secret-of-${agent}`])),
+		algorithms: chance.one([['MD5'], ['SHA-256', 'MD5']] as const),
+		inviteChallenge: chance.one([0, 401, 407]),
+		minExpiresSec: chance.one([5, 60]),
+		maxExpiresSec: chance.one([120, 7_200]),
+		nonceLifetimeMs: chance.one([3_000, 30_000]),
+	}
+}
+
+function handsetsOf(chance: Chance, agent: string, n: number): HandsetPlan[] {
+	const count = chance.one([1, 1, 2, 3])
+	return Array.from({ length: count }, (_, i) => handsetOf(chance, agent, n, i))
+}
+
+function handsetOf(chance: Chance, agent: string, n: number, i: number): HandsetPlan {
+	const token = chance.is(0.85) ? chance.hex(64) : ''
+	const hasInstance = chance.is(0.7)
+	return {
+		name: `${agent}/${i + 1}`,
+		agent,
+		domain: DOMAIN,
+		password: chance.is(0.97) ? `secret-of-${agent}` : 'wrong',
+		self: { address: `10.0.${n}.${i + 1}`, port: 5_060 },
+		nat: chance.is(0.7) ? `203.0.113.${chance.between(1, 3)}` : undefined,
+		gateway: GATEWAY,
+		/* without instance and token a device is its Contact's user, of which an agent has one */
+		instance:
+			hasInstance || (token === '' && i > 0) ? `urn:uuid:${chance.hex(8)}-0000-4000-8000-${chance.hex(12)}` : undefined,
+		token,
+		push: dialectOf(chance, token),
+		expiresSec: chance.one([20, 60, 600, 3_600]),
+		expiresIn: chance.one(['header', 'contact']),
+		wakings: Array.from({ length: 4 }, () => wakingOf(chance)),
+		manners: Array.from({ length: 4 }, () => mannerOf(chance)),
+	}
+}
+
+function dialectOf(chance: Chance, token: string): PushDialect {
+	if (token === '') return { dialect: 'none' }
+	if (chance.is(0.3)) return { dialect: 'legacy', type: 'apple', appId: TOPIC, token }
+	const provider = chance.one(['apns', 'apns', 'apns.dev'])
+	return { dialect: 'rfc8599', provider, param: `ABCDE12345.${TOPIC}`, prid: chance.is(0.5) ? `${token}:voip` : token }
+}
+
+function wakingOf(chance: Chance): Waking {
+	return chance.one(['in-place', 'in-place', 'elsewhere', 'elsewhere', 'relaunched', 'thrice', 'never'])
+}
+
+function mannerOf(chance: Chance): Manner {
+	const afterMs = chance.between(100, 6_000)
+	if (chance.is(0.55)) return { kind: 'answer', afterMs, talkMs: chance.between(500, 8_000) }
+	return chance.is(0.6) ? { kind: 'decline', afterMs, status: chance.one([486, 480, 603, 503]) } : { kind: 'ignore' }
+}
+
+function eventsOf(chance: Chance): Events {
+	const some = (probability: number, most: number) => (chance.is(probability) ? chance.between(1, most) : 0)
+	return {
+		calls: chance.between(2, 7),
+		sleeps: chance.between(1, 5),
+		wakes: some(0.5, 3),
+		rebinds: some(0.4, 3),
+		moves: some(0.4, 3),
+		unregisters: some(0.2, 2),
+		outgoing: some(0.4, 3),
+		kills: some(0.4, 3),
+		stops: some(0.15, 1),
+		fullDisks: some(0.15, 2),
+		knocks: some(0.4, 6),
+		usurpations: some(0.3, 3),
+		qualifies: some(0.4, 3),
+	}
+}

@@ -1,0 +1,79 @@
+/** Checks that need the core or the store as they are at that moment: made after every input, noted as faults in the record. */
+import type { Core } from '../../src/core/core.ts'
+import { MAX_BANS, MAX_SOURCES } from '../../src/core/filter/sources.ts'
+import { headerParam, parseNameAddr } from '../../src/sip/address.ts'
+import { Header } from '../../src/sip/headers.ts'
+import type { SipMessage } from '../../src/sip/message.ts'
+import { type Handset, isRowOf, names } from './handset.ts'
+import type { Entry, Out, Record } from './record.ts'
+import { isPbx } from './scenario.ts'
+import type { SimStore } from './store.ts'
+
+/** A binding is counted from the PBX's answer, and its 2xx goes out after the commit. */
+const COMMIT_SLACK_MS = 1_000
+
+/** A whole snapshot is looked through for secrets after every so many inputs. */
+const SNAPSHOT_EVERY = 97
+
+export class Watch {
+	readonly #record: Record
+	readonly #store: SimStore
+	readonly #handsets: readonly Handset[]
+	readonly #answered = new Set<string>()
+	#seen = 0
+	#turns = 0
+
+	constructor(record: Record, store: SimStore, handsets: readonly Handset[]) {
+		this.#record = record
+		this.#store = store
+		this.#handsets = handsets
+	}
+
+	look(core: Core, now: number): void {
+		const { entries } = this.#record
+		for (const end = entries.length; this.#seen < end; this.#seen++) this.#lookAt(entries[this.#seen]!, now)
+		if (core.filter.sources.size > MAX_SOURCES || core.filter.sources.banCount > MAX_BANS)
+			this.#fault(now, '12', 'more sources or bans are remembered than there may be')
+		if (++this.#turns % SNAPSHOT_EVERY === 0) this.#noSecret(JSON.stringify(core.snapshot(now)), 'the snapshot', now)
+	}
+
+	#lookAt(entry: Entry, now: number): void {
+		if (entry.kind === 'out') this.#committedBefore(entry)
+		else if (entry.kind === 'event') this.#noSecret(JSON.stringify(entry.fields), `the event ${entry.name}`, now)
+		else if (entry.kind === 'started') this.#nothingLost(entry.bound, now)
+	}
+
+	/** Invariant 7: what the phone is told of is in the store. */
+	#committedBefore({ at, peer, message }: Out): void {
+		if (message.status !== 200 || message.cseqMethod !== 'REGISTER' || isPbx(peer)) return
+		const key = `${message.callId} ${message.cseq}`
+		if (this.#answered.has(key)) return
+		this.#answered.add(key)
+		for (const value of message.list(Header.Contact)) this.#isStored(value, message, at)
+	}
+
+	#isStored(contact: string, { callId }: SipMessage, at: number): void {
+		const sec = Number(headerParam(parseNameAddr(contact)?.params ?? '', 'expires'))
+		const handset = this.#handsets.find((candidate) => names(candidate, contact))
+		const row = [...this.#store.devices.values()].find((device) => handset !== undefined && isRowOf(device, handset))
+		if (row === undefined) this.#fault(at, '7', `2xx to a REGISTER (${callId}) whose binding is not stored`)
+		else if (row.expiresAt < at + sec * 1_000 - COMMIT_SLACK_MS)
+			this.#fault(at, '7', `2xx to a REGISTER (${callId}) promises more than is stored`)
+	}
+
+	/** Invariant 7: no kill loses a committed binding. */
+	#nothingLost(bound: readonly number[], now: number): void {
+		for (const id of this.#store.devices.keys())
+			if (!bound.includes(id)) this.#fault(now, '7', `device ${id} was stored, and is not bound after the start`)
+	}
+
+	/** Invariant 13. */
+	#noSecret(text: string, where: string, now: number): void {
+		const leak = this.#handsets.some(({ plan: { token } }) => token !== '' && text.includes(token))
+		if (leak || /digest |response=|eyJ/i.test(text)) this.#fault(now, '13', `${where} shows a secret: ${text}`)
+	}
+
+	#fault(at: number, invariant: string, sentence: string): void {
+		this.#record.add(at, { kind: 'fault', invariant, sentence })
+	}
+}

@@ -1,0 +1,190 @@
+/** One run of the simulated world: everything follows from the seed. */
+import type { Core } from '../../src/core/core.ts'
+import { Agenda } from './agenda.ts'
+import { SimApns } from './apns.ts'
+import { Chance } from './chance.ts'
+import { type CallPlan, Exchange } from './exchange.ts'
+import { SimGateway } from './gateway.ts'
+import { Handset } from './handset.ts'
+import { CALM, Network } from './network.ts'
+import { Record } from './record.ts'
+import { DOMAIN, GATEWAY, PBX, type Scenario, scenarioOf } from './scenario.ts'
+import { Strangers } from './strangers.ts'
+import { Watch } from './watch.ts'
+
+/** 2026-01-01T00:00:00Z. */
+const BEGIN = 1_767_225_600_000
+
+/** Phones register one after the other within this time. */
+const ARRIVAL_MS = 3_000
+
+/** After the eventful part nothing new begins, and what was begun has this long to end: a ghost and its transactions. */
+const SETTLE_MS = 110_000
+
+/** Then phones are off, and the gateway forgets all that it need not keep: a ghost, and twice 64*T1. */
+const FORGET_MS = 130_000
+
+export class World {
+	readonly seed: number
+	readonly agenda = new Agenda(BEGIN)
+	readonly chance: Chance
+	readonly record = new Record()
+	readonly scenario: Scenario
+	readonly network: Network
+	readonly gateway: SimGateway
+	readonly exchange: Exchange
+	readonly handsets: Handset[]
+	readonly watch: Watch
+	readonly begin = BEGIN
+	readonly #apns: SimApns
+	readonly #strangers: Strangers
+	#strangersSeen = 0
+
+	constructor(seed: number, change: (scenario: Scenario) => Scenario = (scenario) => scenario) {
+		this.seed = seed
+		const chance = new Chance(seed)
+		this.chance = chance
+		const { agenda } = this
+		const scenario = change(scenarioOf(chance))
+		this.scenario = scenario
+		this.network = new Network(agenda, chance, PBX.address, scenario.lan, scenario.wan)
+		const { network } = this
+		const note = (who: string, text: string) => this.record.begin(agenda.now, { kind: 'note', who, text })
+		const answer = (result: Parameters<SimGateway['pushResult']>[0], life: number) =>
+			this.gateway.pushResult(result, life)
+		this.#apns = new SimApns({ agenda, chance, mood: scenario.mood, answer, deliver: (token) => this.#deliver(token) })
+		this.gateway = this.#makeGateway()
+		this.exchange = new Exchange({ ...scenario.pbx, self: PBX, domain: DOMAIN }, agenda, chance, network, note)
+		this.handsets = scenario.handsets.map((plan) => new Handset(plan, agenda, chance, network, note))
+		this.watch = new Watch(this.record, this.gateway.store, this.handsets)
+		this.#strangers = new Strangers(chance, network, {
+			gateway: GATEWAY,
+			pbx: PBX,
+			domain: DOMAIN,
+			agents: [...scenario.pbx.agents.keys()],
+			instances: scenario.handsets.flatMap(({ instance }) => instance ?? []),
+		})
+	}
+
+	run(): void {
+		const { agenda, scenario } = this
+		this.gateway.start()
+		for (const handset of this.handsets) agenda.after(this.chance.between(50, ARRIVAL_MS), () => handset.register())
+		this.#plan()
+		agenda.runUntil(BEGIN + scenario.lengthMs)
+		this.#calmDown()
+		agenda.runUntil(agenda.now + SETTLE_MS)
+		this.#switchOff()
+		agenda.runUntil(agenda.now + FORGET_MS)
+	}
+
+	get settledAt(): number {
+		return BEGIN + this.scenario.lengthMs + SETTLE_MS
+	}
+
+	#makeGateway(): SimGateway {
+		const { agenda, chance, network, record, scenario } = this
+		return new SimGateway({
+			...{ agenda, chance, network, record, settings: scenario.settings, self: GATEWAY, pbx: PBX, disk: scenario.disk },
+			onPush: (push, life) => this.#apns.send(push, life),
+			onTurn: (core: Core) => this.watch.look(core, agenda.now),
+			onDown: () => agenda.after(chance.one([5, 200, 3_000]), () => this.gateway.start()),
+		})
+	}
+
+	#deliver(token: string): void {
+		this.handsets.find(({ plan }) => plan.token === token)?.pushed()
+	}
+
+	#plan(): void {
+		const { events } = this.scenario
+		const handset = () => this.chance.one(this.handsets)
+		this.#times(events.calls, () => this.exchange.call(this.#callPlan()))
+		this.#times(events.sleeps, () => handset().sleep())
+		this.#times(events.wakes, () => handset().wake('in-place'))
+		this.#times(events.moves, () => handset().wake('elsewhere'))
+		this.#times(events.rebinds, () => handset().rebind())
+		this.#times(events.unregisters, () => this.#unregister(handset()))
+		this.#times(events.outgoing, () => this.#callOut(handset()))
+		this.#times(events.kills, () => this.gateway.kill())
+		this.#times(events.stops, () => this.gateway.stop())
+		this.#times(events.fullDisks, () => this.#fillDisk())
+		this.#times(events.knocks, () => this.#knock())
+		this.#times(events.usurpations, () => this.#usurp(handset()))
+		this.#times(events.qualifies, () => this.exchange.qualify(handset().plan.agent))
+	}
+
+	#times(count: number, what: () => void): void {
+		for (let i = 0; i < count; i++) this.agenda.after(this.chance.between(1_000, this.scenario.lengthMs), what)
+	}
+
+	#callPlan(): CallPlan {
+		const { chance } = this
+		return {
+			agent: chance.one([...this.scenario.pbx.agents.keys()]),
+			cancelAfterMs: chance.is(0.4) ? chance.between(20, 15_000) : undefined,
+			reason: chance.one(['', 'SIP;cause=200;text="Call completed elsewhere"', 'Q.850;cause=16']),
+			talkMs: chance.between(500, 8_000),
+			says: chance.one([undefined, 'INFO', 'UPDATE', 'INVITE']),
+		}
+	}
+
+	#unregister(handset: Handset): void {
+		if (!handset.phone.asleep) handset.act('unregisters', (phone, now) => phone.unregister(now))
+	}
+
+	#callOut(handset: Handset): void {
+		if (handset.phone.asleep) return
+		handset.act('calls 600', (phone, now) => phone.call('600', now))
+		if (this.chance.is(0.4))
+			this.agenda.after(this.chance.between(50, 5_000), () =>
+				handset.act('hangs up', (phone, now) => phone.hangup(now)),
+			)
+	}
+
+	#fillDisk(): void {
+		const { store } = this.gateway
+		store.fault = 'The disk is full. Make room.'
+		this.record.begin(this.agenda.now, { kind: 'note', who: 'disk', text: 'is full' })
+		this.agenda.after(this.chance.between(100, 8_000), () => this.#emptyDisk())
+	}
+
+	#emptyDisk(): void {
+		this.gateway.store.fault = undefined
+		this.record.begin(this.agenda.now, { kind: 'note', who: 'disk', text: 'has room again' })
+	}
+
+	/** From far away, or from behind the NAT of a phone. */
+	#knock(): void {
+		const number = this.#strangersSeen++
+		const nat = this.chance.is(0.5) ? `203.0.113.${this.chance.between(1, 3)}` : undefined
+		const endpoint = { address: `192.0.2.${number % 250}`, port: 5_000 + number }
+		this.network.attach(endpoint, () => {}, nat)
+		this.#strangers.knock(endpoint)
+	}
+
+	#usurp(handset: Handset): void {
+		const others = [...this.scenario.pbx.agents.keys(), 'boss'].filter((agent) => agent !== handset.plan.agent)
+		this.#strangers.usurp(handset.endpoint, handset.plan.agent, this.chance.one(others))
+	}
+
+	#calmDown(): void {
+		this.network.lan = CALM
+		this.network.wan = CALM
+		this.gateway.store.fault = undefined
+		this.gateway.immortal = true
+		this.record.begin(this.agenda.now, { kind: 'note', who: 'world', text: 'calms down' })
+		/* a phone whose NAT gave it another port finds out some time */
+		for (const handset of this.handsets) handset.register()
+		const retireMs = this.scenario.settings.holdMs + 10_000
+		this.agenda.after(retireMs, () => {
+			this.exchange.retire()
+			for (const handset of this.handsets) handset.retire()
+		})
+	}
+
+	#switchOff(): void {
+		this.record.begin(this.agenda.now, { kind: 'note', who: 'world', text: 'is switched off' })
+		for (const handset of this.handsets) handset.phone.sleep()
+	}
+}
