@@ -11,7 +11,7 @@ import { isKeepAlive, parse } from '../sip/parse.ts'
 import { answerDestination, type Destination, type Due, Transactions } from '../transaction/transactions.ts'
 import { type Capabilities, Context, zeroCounters } from './context.ts'
 import type { Effect } from './effects.ts'
-import { Filter, registeredName } from './filter/filter.ts'
+import { Filter, type Name, registeredName } from './filter/filter.ts'
 import type { Input, PbxAddress } from './inputs.ts'
 import type { Flow, Restored } from './model.ts'
 import { OwnAddresses } from './proxy/route.ts'
@@ -145,6 +145,8 @@ export class Core {
 		if (message === undefined) return
 		if (message.status > 0) {
 			if (this.#pings.isPong(message)) return this.#pings.pong(message, flow.key, now)
+			/* whatever it answers, it is awake */
+			for (const device of bound.devices.values()) this.#pings.seen(device, now)
 			return this.#response(message, now)
 		}
 		if (message.method === 'REGISTER') return this.#register(message, bound, now)
@@ -166,8 +168,13 @@ export class Core {
 		const known = message.method === 'REGISTER' ? this.transactions.findServer(message) : undefined
 		if (known !== undefined) return this.transactions.absorb(known, message, now)
 		const verdict = this.filter.judge(message, flow, now)
-		if (verdict.admit) this.#relayRegister(message, flow, verdict.name.aor, verdict.name.user, now)
+		if (verdict.admit) this.#strangerRegister(message, flow, verdict.name, now)
 		else if (verdict.reject) this.#reject(message, flow)
+	}
+
+	#strangerRegister(message: SipMessage, flow: Flow, { aor, user }: Name, now: number): void {
+		if (this.#relay.waiting < MAX_STRANGERS_WAITING) return this.#relayRegister(message, flow, aor, user, now)
+		this.context.counters.rateLimited++
 	}
 
 	/** RFC 3261 §8.2.7: without a transaction, the same To-tag for each copy of a request. */
@@ -229,6 +236,12 @@ export class Core {
 		return pbx === undefined ? undefined : { listener, address: pbx.address, port: pbx.port }
 	}
 }
+
+/**
+ * REGISTERs at the PBX, without an answer, beyond which strangers send no more: about 4 kB each for 32 s. A PBX that
+ * lives answers in milliseconds, so that this is a million a second; one that does not must not cost the memory.
+ */
+export const MAX_STRANGERS_WAITING = 8_192
 
 /** No word from the PBX for as long as a REGISTER is retransmitted (timer F). */
 const PBX_SILENCE_MS = 32_000

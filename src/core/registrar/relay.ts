@@ -46,6 +46,8 @@ export class RegisterRelay {
 	readonly devices: Devices
 	readonly observer: RegisterObserver
 	readonly pushDefaults: PushDefaults
+	/** REGISTERs without a final answer of the PBX. */
+	waiting = 0
 
 	constructor(context: Context, transactions: Transactions, devices: Devices, observer: RegisterObserver) {
 		this.context = context
@@ -60,12 +62,11 @@ export class RegisterRelay {
 		this.context.counters.registers++
 		const asked = askedOf(request, this.pushDefaults)
 		if (asked.kind === 'fault') {
-			this.context.send(flow, response(request, flow, 400, { reason: asked.sentence, toTag: this.context.id() }))
-			return
+			const toTag = this.context.id()
+			return this.context.send(flow, response(request, flow, 400, { reason: asked.sentence, toTag }))
 		}
-		const server = this.transactions.serve(request, flow)
-		const registration = new Registration(this, server, request, flow, aor, user, asked)
-		registration.forward(pbx, now)
+		this.waiting++
+		new Registration(this, this.transactions.serve(request, flow), request, flow, aor, user, asked).forward(pbx, now)
 	}
 
 	stableContact(user: string, listener: number): string {
@@ -124,6 +125,7 @@ class Registration implements ClientUser, CommitWaiter {
 			return
 		}
 		const { observer, context } = this.#relay
+		this.#relay.waiting--
 		observer.registerAnswered(this.#flow, status, this.#hadCredentials(), isStale(answer), now)
 		if (status < 300) return this.#accepted(answer, now)
 		if (status !== 401 && status !== 407) {
@@ -135,6 +137,7 @@ class Registration implements ClientUser, CommitWaiter {
 
 	/** RFC 4320 §4.2: no 408 to a non-INVITE; the phone's own timer F has fired by now. */
 	timedOut(_transaction: ClientTransaction, now: number): void {
+		this.#relay.waiting--
 		this.#relay.observer.pbxTimedOut(now)
 		this.#relay.transactions.abandon(this.#server)
 	}
@@ -209,11 +212,8 @@ class Registration implements ClientUser, CommitWaiter {
 		for (const value of answer.list(Header.Contact)) {
 			const contact = parseNameAddr(value)
 			if (contact === undefined || !contact.uri.slice(contact.uri.indexOf(':') + 1).startsWith(own)) continue
-			return (
-				deltaSeconds(headerParam(contact.params, 'expires') ?? undefined) ??
-				deltaSeconds(answer.first(Header.Expires)) ??
-				undefined
-			)
+			const granted = deltaSeconds(headerParam(contact.params, 'expires') ?? undefined)
+			if (granted !== undefined) return granted
 		}
 		return deltaSeconds(answer.first(Header.Expires))
 	}

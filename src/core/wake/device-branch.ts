@@ -66,8 +66,6 @@ export class Branch implements ClientUser, Timed {
 	}
 
 	response(_client: ClientTransaction, answer: SipMessage, now: number): void {
-		const { device } = this
-		if (device !== undefined) this.call.calls.pings.seen(device, now)
 		if (answer.status < 200) {
 			const live = this.state === 'calling' || this.state === 'proceeding' || this.state === 'waking'
 			this.on('provisional', now)
