@@ -12,14 +12,23 @@ const GHOST_MS = 59_000
 /** Invariant 1. A call that was not held when the gateway was killed is lost with it. */
 export function answeredOnce(ledger: Ledger): string[] {
 	return [...ledger.calls.values()].flatMap((call) => {
-		const finals = distinct(call.answers.filter(isFinal))
+		const finals = distinct(call.answers.filter(isFinal)).filter((final) => !isStateless(call, final))
 		const id = call.invite.message.callId
 		for (const life of new Set(finals.map((final) => final.life)))
 			if (finals.filter((final) => final.life === life).length > 1)
 				return [`${id} got ${finals.map(({ message }) => message.status).join(' and ')}`]
-		if (finals.length === 0 && mustBeAnswered(ledger, call)) return [`${id} got no final response`]
+		if (!call.answers.some(isFinal) && mustBeAnswered(ledger, call)) return [`${id} got no final response`]
 		return []
 	})
+}
+
+/** A stranger's INVITE is refused without a trace; the same one may pass once its flow is bound. */
+function isStateless({ answers, fromPbx }: Call, { index, message }: Out): boolean {
+	return (
+		!fromPbx &&
+		message.status === 403 &&
+		answers.every((answer) => answer.message.status !== 100 || answer.index > index)
+	)
 }
 
 /** An INVITE that the gateway took, and that no kill took away. */
@@ -126,6 +135,8 @@ export function hungUp(ledger: Ledger): string[] {
 function keeps(ledger: Ledger, callId: string, reason: string): boolean {
 	const call = ledger.toAgents.find(({ invite }) => invite.message.callId === callId)
 	const said = call?.cancels[0]?.message.first(Header.Reason)
+	/* a 6xx had ended the other phones before */
+	if (reason.startsWith('SIP;cause=6')) return true
 	return said === undefined || call?.answers.find(isFinal)?.message.status !== 487 || reason === said
 }
 

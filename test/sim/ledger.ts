@@ -73,7 +73,7 @@ export class Ledger {
 	readonly #tickets = new Map<string, Handset>()
 	/** Where the PBX accepted its last REGISTER from. */
 	readonly #flows = new Map<Handset, string>()
-	/** By the branch of the last ping of each device id: which one. */
+	/** Branch of the last ping to each device id: what answers an older one, or one of an earlier life, proves nothing. */
 	readonly #lastPing = new Map<number, string>()
 
 	constructor(world: World) {
@@ -118,6 +118,7 @@ export class Ledger {
 		else if (entry.kind === 'push') this.pushes.push(entry)
 		else if (entry.kind === 'push-result') this.pushResults.push(entry)
 		else if (entry.kind === 'killed') this.kills.push(entry)
+		else if (entry.kind === 'started') this.#lastPing.clear()
 		else if (entry.kind === 'committed' || entry.kind === 'commit-failed') this.#enterCommit(entry)
 		else if (entry.kind === 'save') this.#enterSave(entry)
 	}
