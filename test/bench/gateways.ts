@@ -27,6 +27,8 @@ export function pushGateway(path: string): GatewayKind {
 		async argv(work, folder) {
 			const listen = `udp:127.0.0.1:${PORTS.gateway}`
 			const flags = ['--listen', listen, '--pbx', `127.0.0.1:${PORTS.pbx}`, '--domain', DOMAIN, '--ping-interval', '0']
+			/* all phones have one address here, which is no one's home */
+			flags.push('--register-rate', '1000000')
 			flags.push('--db', join(folder, 'gateway.db'), '--http', `127.0.0.1:${PORTS.http}`)
 			if (work === 'W3') flags.push(...(await apnsFlags(folder)))
 			/* a script is for profiling: bun src/main.ts */
@@ -56,8 +58,9 @@ export function kamailio(): GatewayKind | undefined {
 		push: 'http1',
 		argv: async (_, folder) => [
 			...[path, '-DD', '-E', '-f', KAMAILIO_CONFIG, '-l', `udp:127.0.0.1:${PORTS.gateway}`, '-Y', folder],
-			/* the quickest allocator; shared and private memory, MB; the receive buffer that the other gateway asks for, bytes */
-			...['-x', 'tlsf', '-m', '1024', '-M', '16', '-b', `${4 << 20}`],
+			/* the quickest allocator; MB of shared memory, for the transactions of some seconds, and of private; octets of receive
+			 * buffer, as the other gateway asks for */
+			...['-x', 'tlsf', '-m', '4096', '-M', '16', '-b', `${4 << 20}`],
 			...['-A', `PBX_PORT=${PORTS.pbx}`, '-A', `PBX_URI="sip:127.0.0.1:${PORTS.pbx}"`],
 			...['-A', `PUSH_SERVER="push=>http://127.0.0.1:${PORTS.push}"`],
 		],

@@ -17,6 +17,7 @@ export interface Job {
 	readonly inFlight: number
 	/** Packets a second in W4. */
 	readonly rate: number
+	/** Of the gateway's CPU, under the load that is measured then. */
 	readonly warmUpSeconds: number
 	readonly seconds: number
 	/** What the PBX calls: the Contact that reached it, or the agent's name at the gateway. */

@@ -34,6 +34,9 @@ const BINDING = 64
 
 export type Kind = 'register' | 'call' | 'push'
 
+/** None: no push yet. Pushed: it wakes up. Registering: its REGISTER is out. Registered: and answered. */
+const Wake = { None: 0, Pushed: 1, Registering: 2, Registered: 3 } as const
+
 const Phase = { Idle: 0, Registering: 1, Inviting: 2, Proceeding: 3, Ending: 4 } as const
 
 /** First letters of what comes in. */
@@ -63,11 +66,14 @@ export class Load {
 	readonly #startedAt: Float64Array
 	readonly #sentAt: Float64Array
 	readonly #acknowledged: Uint8Array
-	readonly #woken: Uint8Array
+	/** What its push led to, see {@link Wake}. */
+	readonly #wake: Uint8Array
 	/** Index of the line the phone is at. */
 	readonly #flow: Uint8Array
 	/** The request that waits for an answer. */
 	readonly #request: string[]
+	/** The REGISTER of the phone that woke. */
+	readonly #wakeRequest: string[]
 	/** What the PBX calls. */
 	readonly #target: string[]
 	readonly #waking: { readonly agent: number; readonly at: number }[] = []
@@ -81,7 +87,8 @@ export class Load {
 		this.#startedAt = new Float64Array(agents)
 		this.#sentAt = new Float64Array(agents)
 		this.#acknowledged = new Uint8Array(agents)
-		this.#woken = new Uint8Array(agents)
+		this.#wake = new Uint8Array(agents)
+		this.#wakeRequest = new Array<string>(agents).fill('')
 		this.#flow = Uint8Array.from({ length: agents }, (_, agent) => agent % PHONE_SOCKETS)
 		this.#request = new Array<string>(agents).fill('')
 		this.#target = Array.from({ length: agents }, (_, agent) =>
@@ -139,8 +146,8 @@ export class Load {
 
 	/** A push for this agent was taken. */
 	wake(agent: number): void {
-		if (this.#kind !== 'push' || this.#phase[agent] === Phase.Idle || this.#woken[agent] === 1) return
-		this.#woken[agent] = 1
+		if (this.#kind !== 'push' || this.#phase[agent] === Phase.Idle || this.#wake[agent] !== Wake.None) return
+		this.#wake[agent] = Wake.Pushed
 		this.#waking.push({ agent, at: performance.now() + WAKE_MS })
 	}
 
@@ -169,7 +176,7 @@ export class Load {
 		this.#item[agent] = item
 		this.#startedAt[agent] = performance.now()
 		this.#acknowledged[agent] = 0
-		this.#woken[agent] = 0
+		this.#wake[agent] = Wake.None
 		if (this.#kind === 'register') this.#ask(agent, Phase.Registering, this.#register(agent, item))
 		else this.#ask(agent, Phase.Inviting, invite(agent, item, this.#target[agent]!))
 	}
@@ -238,7 +245,7 @@ export class Load {
 		const agent = agentIn(text)
 		if (this.#item[agent] !== itemIn(text) || this.#phase[agent] === Phase.Idle) return
 		if (line !== this.#flow[agent]) return this.#end(agent, 'INVITE at the wrong flow')
-		if (this.#kind === 'push' && this.#woken[agent] === 0) return this.#end(agent, 'INVITE without a push')
+		if (this.#kind === 'push' && this.#wake[agent] === Wake.None) return this.#end(agent, 'INVITE without a push')
 		const phone = this.#lines[line]!
 		const contact = `sip:${userOf(agent)}@127.0.0.1:${phone.port}`
 		phone.send(ringing(text, contact), PORTS.gateway)
@@ -253,9 +260,10 @@ export class Load {
 	#onRegistered(text: string): void {
 		const agent = agentIn(text)
 		const status = Number(text.slice(8, 11))
-		if (status < 200 || this.#phase[agent] === Phase.Idle) return
-		if (this.#phase[agent] === Phase.Registering && this.#item[agent] === itemIn(text))
-			this.#end(agent, status === 200 ? undefined : `${status} to REGISTER`)
+		const phase = this.#phase[agent]!
+		if (status < 200 || phase === Phase.Idle) return
+		if (phase !== Phase.Registering) this.#wake[agent] = Wake.Registered
+		else if (this.#item[agent] === itemIn(text)) this.#end(agent, status === 200 ? undefined : `${status} to REGISTER`)
 	}
 
 	// — as time goes by —
@@ -267,8 +275,15 @@ export class Load {
 			const { agent } = first
 			/* odd agents come back from another network */
 			if (agent % 2 === 1) this.#flow[agent] = (this.#flow[agent]! + 2) % PHONE_SOCKETS
-			this.#lines[this.#flow[agent]!]!.send(this.#register(agent, this.#nextItem++), PORTS.gateway)
+			this.#wakeRequest[agent] = this.#register(agent, this.#nextItem++)
+			this.#sendWake(agent, now)
 		}
+	}
+
+	#sendWake(agent: number, now: number): void {
+		this.#wake[agent] = Wake.Registering
+		this.#sentAt[agent] = now
+		this.#lines[this.#flow[agent]!]!.send(this.#wakeRequest[agent]!, PORTS.gateway)
 	}
 
 	#sweep(): void {
@@ -277,11 +292,15 @@ export class Load {
 			const phase = this.#phase[agent]!
 			if (phase === Phase.Idle) continue
 			if (now - this.#startedAt[agent]! > GIVE_UP_MS) this.#end(agent, `no answer while ${nameOf(phase)}`)
-			else if (phase !== Phase.Proceeding && now - this.#sentAt[agent]! > RESEND_MS) {
-				this.resent++
-				this.#ask(agent, phase, this.#request[agent]!)
-			}
+			else if (now - this.#sentAt[agent]! > RESEND_MS) this.#resend(agent, phase, now)
 		}
+	}
+
+	#resend(agent: number, phase: number, now: number): void {
+		if (phase !== Phase.Proceeding) this.#ask(agent, phase, this.#request[agent]!)
+		else if (this.#wake[agent] === Wake.Registering) this.#sendWake(agent, now)
+		else return
+		this.resent++
 	}
 }
 

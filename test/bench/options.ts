@@ -16,10 +16,10 @@ export interface BenchOptions {
 	readonly beside: boolean
 }
 
-const USAGE = `./build.sh bench [--work ${PARTS.join(',')}] [--reps 3] [--seconds 6] [--warm-up 7] [--gateway PATH] [--alone]
+const USAGE = `./build.sh bench [--work ${PARTS.join(',')}] [--reps 3] [--seconds 6] [--warm-up 10] [--gateway PATH] [--alone]
   --work     what to measure; all of it unless said
   --reps     times each work is run; the table shows the median
-  --seconds  measured, after --warm-up seconds under the same load
+  --seconds  measured, once the gateway has used --warm-up seconds of CPU under the same load
   --gateway  the binary, or a .ts to run with Bun
   --alone    without Kamailio beside it`
 
@@ -33,7 +33,7 @@ export function benchOptions(argv: readonly string[], binary: string): BenchOpti
 				work: { type: 'string', default: PARTS.join(',') },
 				reps: { type: 'string', default: '3' },
 				seconds: { type: 'string', default: '6' },
-				'warm-up': { type: 'string', default: '7' },
+				'warm-up': { type: 'string', default: '10' },
 				gateway: { type: 'string', default: binary },
 				alone: { type: 'boolean', default: false },
 				help: { type: 'boolean', default: false },
