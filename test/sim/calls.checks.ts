@@ -54,6 +54,23 @@ function idOf(ledger: Ledger, id: string): string | undefined {
 	return ledger.storedCallIds.get(id)
 }
 
+/** Nobody waits past the hold where no phone has answered at all; a restart takes no more than its own time. */
+export function heldNoLonger(ledger: Ledger): string[] {
+	const { holdMs } = ledger.world.scenario.settings
+	return ledger.toAgents.flatMap(({ invite, answers }) => {
+		const until = invite.at + holdMs
+		const final = answers.find(isFinal)
+		const { callId } = invite.message
+		if (answers.length === 0 || (final !== undefined && final.at <= until)) return []
+		const answered = ledger.ins.some(
+			({ message, at }) =>
+				at <= until && message.status > 100 && message.cseqMethod === 'INVITE' && message.callId === callId,
+		)
+		if (answered || ledger.kills.some(({ at }) => at >= invite.at && at <= until)) return []
+		return [`${callId} waited for longer than the hold`]
+	})
+}
+
 /** 2xx of one dialog are one answer, and so are all copies of another. */
 function distinct(finals: readonly Out[]): Out[] {
 	const seen = new Set<string>()

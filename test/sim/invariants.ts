@@ -1,5 +1,5 @@
 /** What always holds, each as a named check of a whole run. A check gives a sentence for each place where it does not. */
-import { answeredOnce, cancelled, ghosts, hungUp } from './calls.checks.ts'
+import { answeredOnce, cancelled, ghosts, heldNoLonger, hungUp } from './calls.checks.ts'
 import { heldUntilRegistered, oncePushed, oneBranch, proven, refused, released, withInvite } from './holds.checks.ts'
 import { Ledger } from './ledger.ts'
 import { admitted, hidden, noted, settled, sound, stable } from './walls.checks.ts'
@@ -10,6 +10,7 @@ export type Check = (ledger: Ledger) => string[]
 export const INVARIANTS: Readonly<Record<string, Check>> = {
 	'the core never throws': sound,
 	'1. every INVITE gets exactly one final response': answeredOnce,
+	'1. and no later than the hold lasts, unless a phone answers': heldNoLonger,
 	"1. every caller's CANCEL is answered": cancelled,
 	"2. from a stranger nothing but REGISTER reaches the PBX; from an agent, nothing in another agent's name": admitted,
 	"3. a held INVITE is released only by the PBX's 2xx to a REGISTER of that device": heldUntilRegistered,
