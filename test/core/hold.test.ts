@@ -467,6 +467,24 @@ describe('a restart', () => {
 		expect([rig.core.calls.count, rig.tables.calls.size]).toEqual([0, 0])
 	})
 
+	test('a push that was stored but not answered for goes out again as the same push, and only once', () => {
+		const { rig } = held()
+		const [sent] = rig.pushes
+		rig.restart()
+		expect(rig.pushes.map(({ pushId }) => pushId)).toEqual([sent!.pushId])
+		rig.pushed(ACCEPTED)
+		rig.restart()
+		expect(rig.pushes).toEqual([])
+	})
+
+	test('nor does a phone that registered before the kill get a push', () => {
+		const { rig, phone } = held()
+		rig.now += 500
+		wake(rig, phone)
+		rig.restart()
+		expect(rig.pushes).toEqual([])
+	})
+
 	test('the hold goes on from where it was', () => {
 		const { rig } = held()
 		rig.now += 12_000

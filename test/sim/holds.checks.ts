@@ -94,12 +94,14 @@ export function proven(ledger: Ledger): string[] {
 }
 
 export function oncePushed(ledger: Ledger): string[] {
-	const seen = new Map<string, string>()
-	return ledger.pushes.flatMap(({ callId, push }) => {
-		const key = `${callId} ${push.token.reveal()}`
+	const seen = new Map<string, { readonly pushId: string; readonly index: number }>()
+	return ledger.pushes.flatMap(({ callId, push: { pushId, token }, index }) => {
+		const key = `${callId} ${token.reveal()}`
 		const known = seen.get(key)
-		seen.set(key, push.pushId)
-		return known === undefined ? [] : [`${callId} was pushed as ${known} and ${push.pushId} to one device`]
+		seen.set(key, { pushId, index })
+		/* killed before it heard of the push, the gateway sends the same one again: APNs may never have had it */
+		const isRetry = known !== undefined && known.pushId === pushId && ledger.killedBetween(known.index, index)
+		return known === undefined || isRetry ? [] : [`${callId} was pushed as ${known.pushId} and ${pushId} to one device`]
 	})
 }
 

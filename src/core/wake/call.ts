@@ -5,24 +5,24 @@
  * they register. The call is over when the caller has a final response; its branches may live on to take it back.
  */
 import { Deadline } from '../../lib/deadlines.ts'
-import { response } from '../../sip/build.ts'
-import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import type { Due, ServerTransaction, Timed } from '../../transaction/transactions.ts'
 import type { CommitWaiter } from '../context.ts'
 import type { PushResultInput } from '../inputs.ts'
 import type { Flow, HeldBranch, HeldCallRecord } from '../model.ts'
-import { addRecordRoute, forwardEdit, newBranch, stripPushParams } from '../proxy/forward.ts'
-import { phoneAnswer, TIMER_C_MS } from '../proxy/pass.ts'
-import { removeOwnRoute } from '../proxy/route.ts'
+import { newBranch } from '../proxy/forward.ts'
+import { TIMER_C_MS } from '../proxy/pass.ts'
 import type { Device } from '../registrar/devices.ts'
 import { AnswerCopies } from './answer-copies.ts'
 import { better } from './best.ts'
 import type { BranchState } from './branch.ts'
+import { Caller } from './caller.ts'
 import type { Calls } from './calls.ts'
 import { Branch, type BranchOwner, GHOST_MS } from './device-branch.ts'
-import { callerOf, minimalPayloadOf, payloadOf } from './payload.ts'
+import { inviteFor, pushFor } from './outgoing.ts'
+import { callerOf } from './payload.ts'
 import { endPhantomAnswer } from './phantom.ts'
+import { StoredCall } from './stored-call.ts'
 
 /** The device has the INVITE and owes its final response. */
 const WITH_INVITE: ReadonlySet<BranchState> = new Set(['calling', 'proceeding', 'cancelling'])
@@ -50,11 +50,8 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	#winner: Branch | undefined = undefined
 	/** Values of Reason (RFC 3326) for the CANCELs of this call. */
 	#reasons: readonly string[] = []
-	#ringing = false
-	/** A row of the store is ours. */
-	#stored = false
-	/** How many branches that row names. */
-	#storedBranches = 0
+	readonly #caller: Caller
+	readonly #row: StoredCall
 	readonly #hold: Deadline<Due>
 	#timerC: Deadline<Due> | undefined = undefined
 
@@ -76,6 +73,8 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		this.holdUntil = record.holdUntil
 		this.toTag = record.toTag
 		this.#hold = new Deadline<Due>({ owner: this, event: 'hold' })
+		this.#row = new StoredCall(calls.context, record.id)
+		this.#caller = new Caller(server, invite, source, record.toTag, calls.stableContact(agent, source.listener))
 	}
 
 	/** A call that just came: one branch for each device. */
@@ -83,24 +82,37 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		this.calls.context.deadlines.at(this.#hold, this.holdUntil)
 		for (const device of devices)
 			this.branches.push(new Branch(this, device.id, newBranch(this.calls.context, this.invite)))
-		for (const branch of this.branches) this.#begin(branch, now)
+		for (const branch of this.branches) {
+			const { device } = branch
+			if (device !== undefined) branch.on(this.calls.asleep(device) ? 'wake' : 'direct', now)
+		}
 		this.settle(now)
 	}
 
 	/** A call of the store, taken up again: nothing is pushed twice, and what was sent may still be answered. */
 	takeUp(record: HeldCallRecord, now: number): void {
-		this.#stored = true
-		this.#storedBranches = record.branches.length
+		this.#row.isStored(record)
 		for (const held of record.branches) this.branches.push(this.#restored(held))
-		if (record.ended === undefined) return this.calls.context.deadlines.at(this.#hold, this.holdUntil)
+		if (record.ended === undefined) return this.#holdAgain(now)
 		this.over = record.ended
 		this.#reasons = [record.ended.reason]
 		for (const branch of this.branches) branch.on('over', now)
 	}
 
+	/** The hold goes on after a restart; a push that was stored but never answered for goes out (again) under its own id. */
+	#holdAgain(now: number): void {
+		this.calls.context.deadlines.at(this.#hold, this.holdUntil)
+		if (now >= this.holdUntil) return
+		for (const branch of this.branches) {
+			const { device, push, pushId } = branch
+			if (push !== 'sent' || this.calls.knowsOutcome(pushId)) continue
+			if (device === undefined || device.registeredAt <= this.receivedAt) this.#push(branch, now)
+		}
+	}
+
 	/** held: no device has the INVITE. calling: one has it. ringing: one rings. */
 	get state(): 'held' | 'calling' | 'ringing' {
-		if (this.#ringing) return 'ringing'
+		if (this.#caller.ringing) return 'ringing'
 		return this.branches.some(({ state }) => state === 'calling' || state === 'proceeding') ? 'calling' : 'held'
 	}
 
@@ -133,8 +145,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		if (this.over !== undefined) return
 		this.#armTimerC(TIMER_C_MS, now)
 		if (answer.status === 100) return
-		if (answer.status >= 180) this.#ringing = true
-		this.server.respond(answer.status, this.#upstream(answer), now)
+		this.#caller.pass(answer, now)
 	}
 
 	/** §16.7: `live` where this branch had no final response before. */
@@ -150,7 +161,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	/** §16.7 step 5: a 6xx ends the others; one that rings but sleeps must not keep the caller waiting for its 487. */
 	#endOthers(branch: Branch, status: number, now: number): void {
 		this.#reasons = [`SIP;cause=${status}`]
-		for (const other of this.branches) if (other !== branch) this.#end(other, now)
+		for (const other of this.branches) if (other !== branch) other.end(now)
 		this.settle(now)
 		if (this.over === undefined) this.#armTimerC(CANCEL_GRACE_MS, now)
 	}
@@ -158,15 +169,8 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	/** Answers the caller once no branch can any more. */
 	settle(now: number): void {
 		if (this.over !== undefined) return this.branchLapsed()
-		const waiting = this.branches.some(
-			({ state, hopeless }) =>
-				state !== 'ended' &&
-				state !== 'doomed' &&
-				state !== 'ghost' &&
-				/* past the hold a sleeping phone may still join one that rings; nobody waits for it alone */
-				!(state === 'waking' && (hopeless || now >= this.holdUntil)),
-		)
-		if (waiting) return this.#storeAgain()
+		const waiting = this.branches.some((branch) => branch.isAwaited(now >= this.holdUntil))
+		if (waiting) return this.#row.putAgain(() => this.#record())
 		const { counters } = this.calls.context
 		if (this.#cancelled) {
 			counters.callsCancelled++
@@ -182,7 +186,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		if (this.over !== undefined || this.#cancelled) return
 		this.#cancelled = true
 		this.#reasons = reasons.length > 0 ? reasons : CANCELLED_BY_CALLER
-		for (const branch of this.branches) this.#end(branch, now)
+		for (const branch of this.branches) branch.end(now)
 		this.settle(now)
 		if (this.over === undefined) this.#armTimerC(CANCEL_GRACE_MS, now)
 	}
@@ -207,7 +211,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 
 	/** After a restart: no phone has the INVITE, and the store has the call. */
 	get canBeTakenUp(): boolean {
-		if (!this.#stored || this.calls.context.storeFault !== undefined) return false
+		if (!this.#row.stored || this.calls.context.storeFault !== undefined) return false
 		return this.branches.every(({ state, push }) => !WITH_INVITE.has(state) && push !== 'storing')
 	}
 
@@ -218,13 +222,9 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 
 	/** SIGTERM: what a restart cannot take up again gets its answer now. */
 	drain(now: number): void {
-		if (
-			this.over !== undefined ||
-			this.state !== 'held' ||
-			(this.#stored && this.calls.context.storeFault === undefined)
-		)
-			return
-		for (const branch of this.branches) this.#end(branch, now)
+		const survives = this.#row.stored && this.calls.context.storeFault === undefined
+		if (this.over !== undefined || this.state !== 'held' || survives) return
+		for (const branch of this.branches) branch.end(now)
 		this.settle(now)
 	}
 
@@ -248,15 +248,15 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		const { context } = this.calls
 		branch.push = 'storing'
 		branch.pushId = context.uuid()
-		context.counters.callsHeld += this.#stored ? 0 : 1
-		if (!this.#stored)
+		context.counters.callsHeld += this.#row.stored ? 0 : 1
+		if (!this.#row.stored)
 			context.event('call-held', {
 				call: this.id,
 				agent: this.agent,
 				caller: callerOf(this.invite).number,
 				holdMs: this.holdUntil - this.receivedAt,
 			})
-		this.#store(this)
+		this.#row.put(this.#record(), this)
 	}
 
 	committed(now: number): void {
@@ -271,7 +271,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	pushed(branch: Branch, result: PushResultInput, now: number): void {
 		const { outcome } = result
 		branch.push = outcome.kind === 'accepted' ? 'accepted' : 'refused'
-		if (outcome.kind === 'accepted') return this.#ringOnPush(now)
+		if (outcome.kind === 'accepted') return this.#ring(now)
 		if (outcome.kind === 'throttled') return
 		branch.on('refused', now)
 		this.settle(now)
@@ -282,7 +282,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		const { device } = branch
 		if (device === undefined) return
 		const { flow } = device
-		const bytes = this.#inviteFor(branch, device)
+		const bytes = inviteFor(this, branch.viaBranch, device)
 		if (branch.client === undefined)
 			branch.client = this.calls.transactions.open(branch.viaBranch, 'INVITE', bytes, flow, branch, now)
 		else branch.client.redirect(bytes, flow, now)
@@ -291,8 +291,8 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	/** A branch of a call that is over ended: nothing may be left to remember. */
 	branchLapsed(): void {
 		if (this.over === undefined) return
-		if (this.branches.some(({ state }) => state !== 'ended')) return this.#storeAgain()
-		this.#unstore()
+		if (this.branches.some(({ state }) => state !== 'ended')) return this.#row.putAgain(() => this.#record())
+		this.#row.remove()
 		this.calls.remove(this)
 	}
 
@@ -303,16 +303,9 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		branch.pushId = held.pushId
 		branch.pushedAt = held.pushedAt
 		branch.push = held.pushId === '' ? 'none' : 'sent'
-		const bytes = device === undefined ? this.invite.bytes : this.#inviteFor(branch, device)
+		const bytes = device === undefined ? this.invite.bytes : inviteFor(this, branch.viaBranch, device)
 		branch.client = this.calls.transactions.reopen(held.branch, bytes, device?.flow ?? this.source, branch)
 		return branch
-	}
-
-	#begin(branch: Branch, now: number): void {
-		const { device } = branch
-		if (device === undefined) return
-		if (this.calls.asleep(device)) branch.on('wake', now)
-		else branch.on('direct', now)
 	}
 
 	#push(branch: Branch, now: number): void {
@@ -327,34 +320,11 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		}
 		branch.push = 'sent'
 		branch.pushedAt = now
-		const call = {
-			callId: this.invite.callId,
-			uuid: uuidOf(this.id, calls.context.hmac(`call|${this.id}`)),
-			caller: callerOf(this.invite),
-			agent: this.agent,
-			time: this.receivedAt,
-		}
-		calls.push(branch, {
-			type: 'push',
-			pushId: branch.pushId,
-			provider: device.push.provider,
-			environment: device.push.environment,
-			topic: device.push.topic,
-			token: device.push.token,
-			payload: payloadOf(call),
-			minimalPayload: minimalPayloadOf(call),
-			expiresAt: this.holdUntil,
-		})
+		calls.push(branch, pushFor(this, branch.pushId, device.push))
 	}
 
-	/** `--ringing-on-push`: a virtual UAS with a tag of its own says what the phone cannot say yet (§16.7 step 6). */
-	#ringOnPush(now: number): void {
-		const { settings } = this.calls.context
-		if (!settings.ringingOnPush || this.#ringing || this.over !== undefined) return
-		/* RFC 3262 §3: a caller that insists on reliable provisionals gets none from us */
-		if (this.invite.list(Header.Require).some((tag) => tag.toLowerCase() === '100rel')) return
-		this.#ringing = true
-		this.server.respond(180, response(this.invite, this.source, 180, { toTag: this.toTag }), now)
+	#ring(now: number): void {
+		if (this.calls.context.settings.ringingOnPush && this.over === undefined) this.#caller.ring(now)
 	}
 
 	#holdOver(now: number): void {
@@ -362,7 +332,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		/* a phone that rings may go on ringing, and others may still join it */
 		if (this.branches.some(({ state }) => state === 'proceeding' || state === 'cancelling')) return
 		this.#reasons = HOLD_OVER
-		for (const branch of this.branches) this.#end(branch, now)
+		for (const branch of this.branches) branch.end(now)
 		this.settle(now)
 	}
 
@@ -375,7 +345,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 			endPhantomAnswer(calls, branch, answer, now)
 			return this.branchLapsed()
 		}
-		this.server.respond(answer.status, this.#upstream(answer), now)
+		this.#caller.pass(answer, now)
 		if (this.over !== undefined) return
 		this.#winner = branch
 		calls.context.counters.callsAnswered++
@@ -389,13 +359,13 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 
 	#passBest(answer: SipMessage, now: number): void {
 		if (answer.status === 486 || answer.status >= 600) this.calls.context.counters.callsDeclined++
-		this.server.respond(answer.status === 503 ? 500 : answer.status, this.#upstream(answer), now)
+		this.#caller.pass(answer, now)
 		this.#reasons = [`SIP;cause=${answer.status}`]
 		this.#close(`${answer.status}`, now)
 	}
 
 	#finish(status: number, reason: string, now: number): void {
-		this.server.respond(status, response(this.invite, this.source, status, { toTag: this.toTag }), now)
+		this.#caller.tell(status, now)
 		if (this.#reasons.length === 0) this.#reasons = [`SIP;cause=${status}`]
 		this.#close(reason, now)
 	}
@@ -405,40 +375,12 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		context.deadlines.disarm(this.#hold)
 		if (this.#timerC !== undefined) context.deadlines.disarm(this.#timerC)
 		this.over = { at: now, reason: this.#reasons.join(', ') }
-		for (const branch of this.branches) this.#end(branch, now)
+		for (const branch of this.branches) branch.end(now)
 		if (how !== 'answered')
 			context.event(how === 'nobody to reach' ? 'call-failed' : 'call-ended', { call: this.id, agent: this.agent, how })
-		if (!this.branches.some(({ state }) => state === 'ghost')) this.#unstore()
-		else if (this.#stored) context.save([{ table: 'call', op: 'end', id: this.id, at: now, reason: this.over.reason }])
+		if (!this.branches.some(({ state }) => state === 'ghost')) this.#row.remove()
+		else this.#row.end(this.over)
 		this.branchLapsed()
-	}
-
-	/** What never went out, neither INVITE nor push, needs no taking back. */
-	#end(branch: Branch, now: number): void {
-		const rang = branch.client !== undefined || branch.push === 'sent' || branch.push === 'accepted'
-		branch.on(branch.state === 'waking' && !rang ? 'refused' : 'over', now)
-	}
-
-	#unstore(): void {
-		if (!this.#stored) return
-		this.#stored = false
-		this.calls.context.save([{ table: 'call', op: 'delete', id: this.id }])
-	}
-
-	/**
-	 * The row names who is still waited for. After a restart nobody waits for a phone whose push was refused, and none
-	 * that has confirmed the end gets the INVITE again: it would absorb the CANCEL as a retransmission, and ring on.
-	 */
-	#storeAgain(): void {
-		if (!this.#stored || this.#record().branches.length === this.#storedBranches) return
-		this.#store()
-	}
-
-	#store(waiter?: CommitWaiter): void {
-		const row = this.#record()
-		this.#stored = true
-		this.#storedBranches = row.branches.length
-		this.calls.context.save([{ table: 'call', op: 'put', row }], waiter)
 	}
 
 	#armTimerC(durationMs: number, now: number): void {
@@ -446,31 +388,9 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		this.calls.context.deadlines.after(this.#timerC, now, durationMs)
 	}
 
-	#upstream(answer: SipMessage): Uint8Array {
-		return phoneAnswer(this.server, this.invite, answer, this.calls.stableContact(this.agent, this.source.listener))
-	}
-
-	#inviteFor(branch: Branch, device: Device): Uint8Array {
-		const { calls, invite } = this
-		const edit = forwardEdit(calls.context, invite, this.source, device.flow.listener, branch.viaBranch).uri(
-			device.target,
-		)
-		removeOwnRoute(edit, invite, calls.ownRoute(invite))
-		addRecordRoute(calls.context, edit, device.flow.listener, device.routeToken)
-		stripPushParams(edit, invite)
-		return edit.finish()
-	}
-
 	#record(): HeldCallRecord {
 		const { id, agent, source, receivedAt, holdUntil, toTag } = this
-		const branches = this.branches
-			.filter(({ state }) => state !== 'ended')
-			.map(({ deviceId, viaBranch, pushId, pushedAt }) => ({
-				deviceId,
-				branch: viaBranch,
-				pushId,
-				pushedAt: pushedAt || receivedAt,
-			}))
+		const branches = this.branches.filter(({ state }) => state !== 'ended').map((branch) => branch.record(receivedAt))
 		return { id, agent, invite: this.invite.bytes, source, receivedAt, holdUntil, toTag, branches, ended: this.over }
 	}
 }
@@ -478,9 +398,3 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 const CANCELLED_BY_CALLER = ['SIP;cause=487;text="Request Terminated"']
 const ANSWERED_ELSEWHERE = ['SIP;cause=200;text="Call completed elsewhere"']
 const HOLD_OVER = ['SIP;cause=480;text="Temporarily Unavailable"']
-
-/** The same call has the same UUID before and after a restart. */
-function uuidOf(id: string, hmac: string): string {
-	const a = id.padStart(16, '0')
-	return `${a.slice(0, 8)}-${a.slice(8, 12)}-4${a.slice(13, 16)}-8${hmac.slice(0, 3)}-${hmac.slice(3, 15)}`
-}

@@ -191,6 +191,11 @@ export class Calls {
 		if (call instanceof AgentCall) call.pushed(branch, result, now)
 	}
 
+	/** Has APNs answered this push, in this life of the gateway or an earlier one? */
+	knowsOutcome(pushId: string): boolean {
+		return this.#outcomes.some((outcome) => outcome.pushId === pushId)
+	}
+
 	/** What the outcome says of the device, beyond this call. */
 	#learn(branch: Branch, outcome: PushOutcome): void {
 		const { device } = branch

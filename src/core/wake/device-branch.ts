@@ -2,6 +2,7 @@
 import { Deadline } from '../../lib/deadlines.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import type { ClientTransaction, ClientUser, Due, Timed } from '../../transaction/transactions.ts'
+import type { HeldBranch } from '../model.ts'
 import { sendCancel } from '../proxy/pass.ts'
 import type { Device } from '../registrar/devices.ts'
 import { BRANCH, type BranchAction, type BranchEvent, type BranchState } from './branch.ts'
@@ -56,6 +57,29 @@ export class Branch implements ClientUser, Timed {
 
 	get device(): Device | undefined {
 		return this.call.calls.devices.device(this.deviceId)
+	}
+
+	/** As the store keeps it. */
+	record(receivedAt: number): HeldBranch {
+		return {
+			deviceId: this.deviceId,
+			branch: this.viaBranch,
+			pushId: this.pushId,
+			pushedAt: this.pushedAt || receivedAt,
+		}
+	}
+
+	/** Does the caller wait for it? Past the hold a sleeping phone may still join one that rings, but nobody waits for it alone. */
+	isAwaited(pastHold: boolean): boolean {
+		const { state } = this
+		if (state === 'waking') return !this.hopeless && !pastHold
+		return state !== 'ended' && state !== 'doomed' && state !== 'ghost'
+	}
+
+	/** The call is over for it. What never went out, neither INVITE nor push, needs no taking back. */
+	end(now: number): void {
+		const rang = this.client !== undefined || this.push === 'sent' || this.push === 'accepted'
+		this.on(this.state === 'waking' && !rang ? 'refused' : 'over', now)
 	}
 
 	/** Walks the table. */

@@ -1,0 +1,47 @@
+/** The caller's side of a call: what the PBX is told, and in whose name. */
+import { response } from '../../sip/build.ts'
+import { Header } from '../../sip/headers.ts'
+import type { SipMessage } from '../../sip/message.ts'
+import type { ServerTransaction } from '../../transaction/transactions.ts'
+import type { Flow } from '../model.ts'
+import { phoneAnswer } from '../proxy/pass.ts'
+
+export class Caller {
+	readonly #server: ServerTransaction
+	readonly #invite: SipMessage
+	readonly #source: Flow
+	/** The gateway's own To-tag, for answers no phone gave. */
+	readonly #toTag: string
+	readonly #stableContact: string
+	/** It was told that a phone rings. */
+	ringing = false
+
+	constructor(server: ServerTransaction, invite: SipMessage, source: Flow, toTag: string, stableContact: string) {
+		this.#server = server
+		this.#invite = invite
+		this.#source = source
+		this.#toTag = toTag
+		this.#stableContact = stableContact
+	}
+
+	/** A phone's answer goes on; 503 as 500 (RFC 3261 §16.7 step 6). */
+	pass(answer: SipMessage, now: number): void {
+		if (answer.status >= 180 && answer.status < 200) this.ringing = true
+		const status = answer.status === 503 ? 500 : answer.status
+		this.#server.respond(status, phoneAnswer(this.#server, this.#invite, answer, this.#stableContact), now)
+	}
+
+	/** The gateway answers itself. */
+	tell(status: number, now: number): void {
+		this.#server.respond(status, response(this.#invite, this.#source, status, { toTag: this.#toTag }), now)
+	}
+
+	/** `--ringing-on-push`: a virtual UAS with a tag of its own says what the phone cannot say yet (§16.7 step 6). */
+	ring(now: number): void {
+		if (this.ringing) return
+		/* RFC 3262 §3: a caller that insists on reliable provisionals gets none from us */
+		if (this.#invite.list(Header.Require).some((tag) => tag.toLowerCase() === '100rel')) return
+		this.ringing = true
+		this.tell(180, now)
+	}
+}

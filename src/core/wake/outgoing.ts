@@ -1,0 +1,49 @@
+/** What a call sends for one device: its copy of the INVITE, and the push that wakes it. */
+import type { PushEffect } from '../effects.ts'
+import type { PushParams } from '../model.ts'
+import { addRecordRoute, forwardEdit, stripPushParams } from '../proxy/forward.ts'
+import { removeOwnRoute } from '../proxy/route.ts'
+import type { Device } from '../registrar/devices.ts'
+import type { AgentCall } from './call.ts'
+import { callerOf, minimalPayloadOf, payloadOf } from './payload.ts'
+
+/** RFC 3261 §16.6 for the flow the device has now. */
+export function inviteFor({ calls, invite, source }: AgentCall, viaBranch: string, device: Device): Uint8Array {
+	const { context } = calls
+	const { listener } = device.flow
+	const edit = forwardEdit(context, invite, source, listener, viaBranch).uri(device.target)
+	removeOwnRoute(edit, invite, calls.ownRoute(invite))
+	addRecordRoute(context, edit, listener, device.routeToken)
+	stripPushParams(edit, invite)
+	return edit.finish()
+}
+
+export function pushFor(call: AgentCall, pushId: string, push: PushParams): PushEffect {
+	const shown = {
+		callId: call.invite.callId,
+		uuid: uuidOf(call.id, call.calls.context.hmac(`call|${call.id}`)),
+		caller: callerOf(call.invite),
+		agent: call.agent,
+		time: call.receivedAt,
+	}
+	const { provider, environment, topic, token } = push
+	const payload = payloadOf(shown)
+	const minimalPayload = minimalPayloadOf(shown)
+	return {
+		type: 'push',
+		pushId,
+		provider,
+		environment,
+		topic,
+		token,
+		payload,
+		minimalPayload,
+		expiresAt: call.holdUntil,
+	}
+}
+
+/** The same call has the same UUID before and after a restart. */
+function uuidOf(id: string, hmac: string): string {
+	const a = id.padStart(16, '0')
+	return `${a.slice(0, 8)}-${a.slice(8, 12)}-4${a.slice(13, 16)}-8${hmac.slice(0, 3)}-${hmac.slice(3, 15)}`
+}
