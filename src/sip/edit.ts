@@ -3,7 +3,7 @@ import { splitList } from './address.ts'
 import { Header, type HeaderId, headerName } from './headers.ts'
 import { encodeLatin1 } from './latin1.ts'
 import type { SipMessage } from './message.ts'
-import { stampedVia, withoutFirstVia } from './via.ts'
+import { stampedFlag, stampedVia, withoutFirstVia } from './via.ts'
 
 /** Instead of a row's value: the row is gone. */
 const GONE = null
@@ -51,7 +51,9 @@ export class Edit {
 	/** Stamps the topmost received Via value with where it came from (§18.2.1, RFC 3581 §4). */
 	stampVia(address: string, port: number): this {
 		const i = this.#live(Header.Via)
-		if (i >= 0) this.#values[i] = stampedVia(this.#current(i), address, port)
+		if (i < 0) return this
+		const row = this.#current(i)
+		this.#values[i] = stampedFlag(row, this.#message.via, address, port) ?? stampedVia(row, address, port)
 		return this
 	}
 

@@ -123,7 +123,8 @@ export class SipMessage {
 
 	/** The first row of that id, from row `from` on; -1 where there is none. */
 	find(id: HeaderId, from = 0): number {
-		for (let i = from; i < this.headerCount; i++) if ((this.#rows[i * ROW]! & ~FOLDED) === id) return i
+		const rows = this.#rows
+		for (let i = from, at = from * ROW; at < rows.length; i++, at += ROW) if ((rows[at]! & ~FOLDED) === id) return i
 		return -1
 	}
 

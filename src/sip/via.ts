@@ -184,6 +184,20 @@ export function stampedVia(row: string, address: string, port: number): string {
 	return stampBoth(row, address, port)
 }
 
+/**
+ * The same for what nearly every request has, an `rport` without value and no `received`, without another walk over the
+ * row; undefined where it is not as plain as that. `via` is the first value of the row as it was read.
+ */
+export function stampedFlag(row: string, via: Via, address: string, port: number): string | undefined {
+	if (via.rport !== 0 || via.received !== '') return undefined
+	const at = row.indexOf(';rport')
+	const end = at + ';rport'.length
+	if (at < 0 || (end < row.length && row.charCodeAt(end) !== SEMICOLON) || row.includes('"')) return undefined
+	return `${row.slice(0, end)}=${port};received=${address}${row.slice(end)}`
+}
+
+const SEMICOLON = 0x3b
+
 /** Octets of `=value` before the end of the rport parameter. */
 function valueLength(row: string, rportEnd: number): number {
 	let at = rportEnd
