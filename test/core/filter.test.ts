@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { MAX_USER_LENGTH } from '../../src/core/filter/filter.ts'
+import { COMEBACKS, MAX_USER_LENGTH } from '../../src/core/filter/filter.ts'
 import { isScanner } from '../../src/core/filter/scanner.ts'
 import {
 	BURST_SEC,
@@ -201,6 +201,17 @@ describe('a ban', () => {
 		rig.from(STRANGER, new Phone('1001', STRANGER, { token: 'ab'.repeat(32) }).register())
 		rig.from(STRANGER, new Phone('1001', STRANGER).register())
 		expect(rig.words(PBX)).toEqual(['REGISTER'])
+	})
+
+	test('nor is a known device held up by the haste of others behind its NAT; but it has a rate of its own', () => {
+		const rig = new Rig({ registerRate: 1 })
+		bind(rig, phoneAt(flowOf('198.51.100.7', 1)))
+		rig.clear()
+		for (let i = 0; i < 100; i++) rig.from(STRANGER, new Phone(`2${i}`, STRANGER).register())
+		expect(rig.words(PBX).length).toBe(BURST_SEC)
+		rig.clear()
+		for (let i = 0; i < 100; i++) rig.from(STRANGER, phoneAt().register())
+		expect(rig.words(PBX).length).toBe(COMEBACKS.burst)
 	})
 
 	test('never hits a bound flow of the same address', () => {

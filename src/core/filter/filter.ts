@@ -1,4 +1,5 @@
 /** Who may say what (invariant 2): the PBX everything, a bound flow what is its agents' own, a stranger one REGISTER. */
+import { Bucket } from '../../lib/bucket.ts'
 import { parseNameAddr } from '../../sip/address.ts'
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
@@ -13,6 +14,9 @@ import { Sources, sourceOf, TrustedNetworks } from './sources.ts'
 
 /** Longest user part of an agent: it becomes a key, and part of a Contact. */
 export const MAX_USER_LENGTH = 128
+
+/** REGISTERs of one known device from places it was not at before: three after one push, each twice for the 401, and again. */
+export const COMEBACKS = { perSecond: 1, burst: 20 }
 
 /** An agent as a REGISTER or a From names it. */
 export interface Name {
@@ -78,13 +82,10 @@ export class Filter {
 		if (request.method !== 'REGISTER') return this.#drop(request, source, now)
 		const name = registeredName(request, this.#context.settings.domain)
 		if (name === undefined) return this.#drop(request, source, now)
-		/* a ban must not keep a known phone out that comes back behind the same NAT */
-		if (banned && !this.#isKnownDevice(request, name)) {
-			counters.bannedDropped++
-			return DROP
-		}
-		if (!this.sources.take(source, now)) {
-			counters.rateLimited++
+		/* neither a ban nor the haste of others behind the same NAT may keep a known phone out that was just woken */
+		if ((banned || !this.sources.take(source, now)) && !this.#comesBack(request, name, now)) {
+			if (banned) counters.bannedDropped++
+			else counters.rateLimited++
 			return DROP
 		}
 		return { admit: true, name }
@@ -117,26 +118,34 @@ export class Filter {
 		return reject ? REJECT : DROP
 	}
 
-	#isKnownDevice(request: SipMessage, name: Name): boolean {
+	/** Is it a device we know by what only it knows, its instance or token, and not too often? */
+	#comesBack(request: SipMessage, name: Name, now: number): boolean {
 		const asked = askedOf(request, { topic: '', environment: 'production' })
-		return (
-			asked.kind === 'bindings' &&
-			asked.contacts.some(
-				({ deviceKey }) => !deviceKey.startsWith('c:') && this.#devices.find(name.aor, deviceKey) !== undefined,
-			)
-		)
+		if (asked.kind !== 'bindings') return false
+		for (const { deviceKey } of asked.contacts) {
+			const device = deviceKey.startsWith('c:') ? undefined : this.#devices.find(name.aor, deviceKey)
+			if (device === undefined) continue
+			device.comebacks ??= new Bucket(COMEBACKS, now)
+			return device.comebacks.take(now)
+		}
+		return false
 	}
 }
 
 /** The agent a REGISTER is for: To, which From must repeat, and which must be of our domain (RFC 3261 §10.3 step 5). */
 export function registeredName(register: SipMessage, domain: string): Name | undefined {
-	const to = nameOf(register.first(Header.To), domain)
-	const from = nameOf(register.first(Header.From), domain)
-	return to !== undefined && from?.aor === to.aor ? to : undefined
+	const to = parseNameAddr(register.first(Header.To) ?? '')?.uri ?? ''
+	const from = parseNameAddr(register.first(Header.From) ?? '')?.uri ?? ''
+	const name = nameIn(to, domain)
+	return name !== undefined && (from === to || nameIn(from, domain)?.aor === name.aor) ? name : undefined
 }
 
 function nameOf(value: string | undefined, domain: string): Name | undefined {
-	const uri = parseUri(parseNameAddr(value ?? '')?.uri ?? '')
+	return nameIn(parseNameAddr(value ?? '')?.uri ?? '', domain)
+}
+
+function nameIn(text: string, domain: string): Name | undefined {
+	const uri = parseUri(text)
 	if (uri?.user === undefined || uri.host !== domain || uri.user === '' || uri.user.length > MAX_USER_LENGTH)
 		return undefined
 	const user = canonicalUser(uri.user)

@@ -1,4 +1,5 @@
 /** Agents, their devices and the flows that reach them: the working copy of what the store keeps. */
+import type { Bucket } from '../../lib/bucket.ts'
 import { Deadline } from '../../lib/deadlines.ts'
 import { canonicalUser, parseUri } from '../../sip/uri.ts'
 import type { Due, Timed } from '../../transaction/transactions.ts'
@@ -44,6 +45,8 @@ export class Device {
 	readonly routeToken: string
 	lastPongAt: number | undefined = undefined
 	lastWakeMs: number | undefined = undefined
+	/** How often it may come back from new places; made when that first matters. */
+	comebacks: Bucket | undefined = undefined
 	/** The stored row is not this one (a commit failed): the next save writes it whole. */
 	stale = false
 	readonly expiry: Deadline<Due>
