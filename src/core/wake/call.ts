@@ -170,7 +170,11 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	settle(now: number): void {
 		if (this.over !== undefined) return this.branchLapsed()
 		const waiting = this.branches.some((branch) => branch.isAwaited(now >= this.holdUntil))
-		if (waiting) return this.#row.putAgain(() => this.#record())
+		if (waiting) this.#row.putAgain(() => this.#record())
+		else this.#conclude(now)
+	}
+
+	#conclude(now: number): void {
 		const { counters } = this.calls.context
 		if (this.#cancelled) {
 			counters.callsCancelled++
@@ -198,14 +202,9 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 
 	due(event: string, now: number): void {
 		if (event === 'hold') return this.#holdOver(now)
-		/* timer C, or the phone that does not confirm the CANCEL */
+		/* timer C, or a phone that does not confirm the CANCEL: it is cancelled on, but nobody waits for it */
 		if (this.over !== undefined) return
-		for (const branch of this.branches) {
-			if (branch.state === 'proceeding') branch.on('over', now)
-			else if (branch.state === 'cancelling') branch.on('lapse', now)
-		}
-		if (this.#cancelled) this.settle(now)
-		else if (this.#best !== undefined) this.#passBest(this.#best, now)
+		if (this.#cancelled || this.#best !== undefined) this.#conclude(now)
 		else this.#finish(408, 'timer C', now)
 	}
 
@@ -273,7 +272,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		branch.push = outcome.kind === 'accepted' ? 'accepted' : 'refused'
 		if (outcome.kind === 'accepted') return this.#ring(now)
 		if (outcome.kind === 'throttled') return
-		branch.on('refused', now)
+		branch.refused(now)
 		this.settle(now)
 	}
 
@@ -315,7 +314,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		if (branch.state !== 'waking' || device?.push === undefined || !calls.wakeable(device)) {
 			branch.push = 'none'
 			if (branch.state !== 'waking') return
-			branch.on('refused', now)
+			branch.refused(now)
 			return this.settle(now)
 		}
 		branch.push = 'sent'

@@ -82,6 +82,12 @@ export class Branch implements ClientUser, Timed {
 		this.on(this.state === 'waking' && !rang ? 'refused' : 'over', now)
 	}
 
+	/** No push reaches it: nobody waits for it, but copies of the INVITE may lie in its socket, to be taken back when it wakes. */
+	refused(now: number): void {
+		if (this.client === undefined) this.on('refused', now)
+		else this.hopeless = true
+	}
+
 	/** Walks the table. */
 	on(event: BranchEvent, now: number): void {
 		const row = BRANCH[this.state][event]
