@@ -108,24 +108,25 @@ export function ghosts(ledger: Ledger): string[] {
 		if (over === undefined || handset === undefined || pushed === undefined || pushed.index > over.index) return []
 		if (ledger.offers.some(({ branch, out }) => branch === hold.branch && out.index < over.index)) return []
 		const woke = ledger.commits(handset).find(({ index, at }) => index > over.index && at < over.at + GHOST_MS)
-		if (woke === undefined || woke.life !== over.life || isGone(ledger, hold, woke.index)) return []
+		if (
+			woke === undefined ||
+			woke.life !== over.life ||
+			isGone(ledger, hold, woke.index) ||
+			ledger.removedBetween(hold.deviceId, hold.index, woke.index)
+		)
+			return []
 		const offered = ledger.offers.some(({ branch, out }) => branch === hold.branch && out.at === woke.at)
 		return offered ? [] : [`${handset.plan.name} woke for ${hold.callId}, which was over, and got no INVITE`]
 	})
 }
 
-/** The push was refused, the device removed, or it had answered by then. */
+/** The push was refused, or it had answered by then. */
 function isGone(ledger: Ledger, hold: Hold, until: number): boolean {
 	return ledger.entries.slice(hold.index, until).some((entry) => {
 		if (entry.kind === 'push-result')
 			return entry.result.pushId === hold.pushId && entry.result.outcome.kind !== 'accepted'
 		if (entry.kind === 'in') return entry.message.via.branch === hold.branch
-		return (
-			entry.kind === 'save' &&
-			entry.save.changes.some(
-				(change) => change.table === 'device' && change.op === 'delete' && change.id === hold.deviceId,
-			)
-		)
+		return false
 	})
 }
 
@@ -161,21 +162,10 @@ function keeps(ledger: Ledger, callId: string, reason: string): boolean {
 function isLost(ledger: Ledger, callId: string, startedAt: number): boolean {
 	const offer = ledger.offers.findLast((candidate) => candidate.callId === callId && candidate.out.at <= startedAt)
 	/* its binding lapsed with the INVITE in its socket: what it then answers is a stranger's */
-	if (offer !== undefined && isRemoved(ledger, offer.deviceId, offer.out.index)) return true
+	if (offer !== undefined && ledger.removedBetween(offer.deviceId, offer.out.index, ledger.settledIndex)) return true
 	const since = (offer?.out.at ?? startedAt) - LAZY_COMMIT_MS
 	const learnt = ledger.ins.filter(({ message }) => message.via.branch === offer?.branch && message.status >= 200)
 	return ledger.kills.some(
 		({ at }) => at >= since || learnt.some((answer) => at >= answer.at && at <= answer.at + 2 * LAZY_COMMIT_MS),
-	)
-}
-
-function isRemoved(ledger: Ledger, deviceId: number, from: number): boolean {
-	return ledger.entries.some(
-		(entry) =>
-			entry.index > from &&
-			entry.kind === 'save' &&
-			entry.save.changes.some(
-				({ table, op, ...change }) => table === 'device' && op === 'delete' && 'id' in change && change.id === deviceId,
-			),
 	)
 }

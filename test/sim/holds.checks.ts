@@ -34,7 +34,12 @@ export function released(ledger: Ledger): string[] {
 		const end = ledger.over(hold.callId)?.index ?? Number.POSITIVE_INFINITY
 		if (handset === undefined) return []
 		const woke = ledger.commits(handset).find(({ index }) => index > hold.index && index < end)
-		if (woke === undefined || !isWaiting(ledger, hold, woke.index)) return []
+		if (
+			woke === undefined ||
+			!isWaiting(ledger, hold, woke.index) ||
+			ledger.removedBetween(hold.deviceId, hold.index, woke.index)
+		)
+			return []
 		const sent = ledger.offers.some(({ branch, out }) => branch === hold.branch && out.cause === woke.index)
 		return sent ? [] : [`${handset.plan.name} registered for ${hold.callId} and got no INVITE`]
 	})
@@ -51,10 +56,7 @@ function isWaiting(ledger: Ledger, hold: Hold, until: number): boolean {
 				entry.message.via.branch !== hold.branch &&
 				!(entry.message.method === 'CANCEL' && entry.message.callId === hold.callId)
 			)
-		if (entry.kind !== 'save') return true
-		return entry.save.changes.every(
-			(change) => !(change.table === 'device' && change.op === 'delete' && change.id === hold.deviceId),
-		)
+		return true
 	})
 }
 

@@ -7,7 +7,16 @@ import { parse } from '../../src/sip/parse.ts'
 import { parseUri } from '../../src/sip/uri.ts'
 import { type Handset, isRowOf, names } from './handset.ts'
 import { keyOf } from './network.ts'
-import type { Entry, In, Killed, Out, Push, PushResult, Save } from './record.ts'
+import {
+	type Entry,
+	type In,
+	type Killed,
+	type Out,
+	type Push,
+	type PushResult,
+	type Save,
+	SWITCHED_OFF,
+} from './record.ts'
 import { isPbx } from './scenario.ts'
 import type { World } from './world.ts'
 
@@ -65,6 +74,13 @@ export class Ledger {
 	/** Which phone a device id stands for, from which place in the record on. */
 	readonly #devices = new Map<number, { readonly index: number; readonly handset: Handset | undefined }[]>()
 	readonly #heldBranches = new Set<string>()
+	readonly #removals: {
+		readonly entry: Entry
+		readonly ids: readonly number[]
+		readonly bound: readonly number[] | undefined
+	}[] = []
+	/** Where the phones are switched off: what lapses after that concerns no call. */
+	settledIndex = Number.POSITIVE_INFINITY
 	/** Call-IDs by the id the store has. */
 	readonly storedCallIds = new Map<string, string>()
 	readonly #heard = new Map<Handset, Entry[]>()
@@ -107,6 +123,14 @@ export class Ledger {
 		return this.#commits.get(handset) ?? []
 	}
 
+	/** Was the device unbound between the two places, or had its binding lapsed when the gateway started again? */
+	removedBetween(deviceId: number, from: number, to: number): boolean {
+		return this.#removals.some(
+			({ entry, ids, bound }) =>
+				entry.index > from && entry.index < to && (ids.includes(deviceId) || !(bound?.includes(deviceId) ?? true)),
+		)
+	}
+
 	/** Was the gateway killed between the two places? */
 	killedBetween(from: number, to: number): boolean {
 		return this.kills.some(({ index }) => index > from && index < to)
@@ -118,8 +142,11 @@ export class Ledger {
 		else if (entry.kind === 'push') this.pushes.push(entry)
 		else if (entry.kind === 'push-result') this.pushResults.push(entry)
 		else if (entry.kind === 'killed') this.kills.push(entry)
-		else if (entry.kind === 'started') this.#lastPing.clear()
-		else if (entry.kind === 'committed' || entry.kind === 'commit-failed') this.#enterCommit(entry)
+		else if (entry.kind === 'note' && entry.text === SWITCHED_OFF) this.settledIndex = entry.index
+		else if (entry.kind === 'started') {
+			this.#lastPing.clear()
+			this.#removals.push({ entry, ids: [], bound: entry.bound })
+		} else if (entry.kind === 'committed' || entry.kind === 'commit-failed') this.#enterCommit(entry)
 		else if (entry.kind === 'save') this.#enterSave(entry)
 	}
 
@@ -197,12 +224,15 @@ export class Ledger {
 			listed(this.#heard, handset).push(entry)
 	}
 
-	#enterChange(change: Extract<Entry, { kind: 'save' }>['save']['changes'][number], { at, index, life }: Entry): void {
+	#enterChange(change: Extract<Entry, { kind: 'save' }>['save']['changes'][number], entry: Entry): void {
+		const { at, index, life } = entry
 		if (change.table === 'device' && change.op === 'put') {
 			const handset = this.world.handsets.find((candidate) => isRowOf(change.row, candidate))
 			const rows = this.#devices.get(change.row.id) ?? []
 			rows.push({ index, handset })
 			this.#devices.set(change.row.id, rows)
+		} else if (change.table === 'device' && change.op === 'delete') {
+			this.#removals.push({ entry, ids: [change.id], bound: undefined })
 		} else if (change.table === 'call' && change.op === 'put') {
 			const { callId } = parse(change.row.invite)
 			this.storedCallIds.set(change.row.id, callId)

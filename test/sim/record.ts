@@ -6,6 +6,9 @@ import type { DeviceRecord, HeldCallRecord } from '../../src/core/model.ts'
 import type { Endpoint } from '../../src/demo/dialog.ts'
 import type { SipMessage } from '../../src/sip/message.ts'
 
+/** What the world notes when the last part of its run begins. */
+export const SWITCHED_OFF = 'is switched off'
+
 interface At {
 	readonly at: number
 	/** Place in the record. */

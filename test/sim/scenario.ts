@@ -58,7 +58,7 @@ export function scenarioOf(chance: Chance): Scenario {
 		settings: settingsOf(chance),
 		lan: lanOf(chance),
 		wan: wanOf(chance),
-		disk: { slowMs: chance.one([0, 2, 40]), killAtCommit: chance.is(0.15) ? 0.03 : 0 },
+		disk: { slowMs: chance.one([0, 2, 40, 80]), killAtCommit: chance.is(0.15) ? 0.03 : 0 },
 		mood: { accepts: chance.one([1, 0.9, 0.6]), delivers: chance.one([1, 0.9, 0.5]), late: chance.one([0, 0.2]) },
 		pbx: pbxOf(chance, agents),
 		handsets: agents.flatMap((agent, n) => handsetsOf(chance, agent, n)),

@@ -21,6 +21,8 @@ export class Watch {
 	readonly #handsets: readonly Handset[]
 	readonly #answered = new Set<string>()
 	#seen = 0
+	/** When a device was last removed, ms. */
+	#removedAt = 0
 	#turns = 0
 
 	constructor(record: Record, store: SimStore, handsets: readonly Handset[]) {
@@ -40,6 +42,8 @@ export class Watch {
 	#lookAt(entry: Entry, now: number): void {
 		if (entry.kind === 'out') this.#committedBefore(entry)
 		else if (entry.kind === 'event') this.#noSecret(JSON.stringify(entry.fields), `the event ${entry.name}`, now)
+		else if (entry.kind === 'save' && entry.save.changes.some(({ table, op }) => table === 'device' && op === 'delete'))
+			this.#removedAt = entry.at
 		else if (entry.kind === 'started') this.#nothingLost(entry.bound, now)
 	}
 
@@ -56,6 +60,8 @@ export class Watch {
 		const sec = Number(headerParam(parseNameAddr(contact)?.params ?? '', 'expires'))
 		const handset = this.#handsets.find((candidate) => names(candidate, contact))
 		const row = [...this.#store.devices.values()].find((device) => handset !== undefined && isRowOf(device, handset))
+		/* an un-REGISTER that was overtaken, and is stored in the same commit, takes it away again */
+		if (row === undefined && at < this.#removedAt + COMMIT_SLACK_MS) return
 		if (row === undefined) this.#fault(at, '7', `2xx to a REGISTER (${callId}) whose binding is not stored`)
 		else if (row.expiresAt < at + sec * 1_000 - COMMIT_SLACK_MS)
 			this.#fault(at, '7', `2xx to a REGISTER (${callId}) promises more than is stored`)

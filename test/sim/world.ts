@@ -7,7 +7,7 @@ import { type CallPlan, Exchange } from './exchange.ts'
 import { SimGateway } from './gateway.ts'
 import { Handset } from './handset.ts'
 import { CALM, Network } from './network.ts'
-import { Record } from './record.ts'
+import { Record, SWITCHED_OFF } from './record.ts'
 import { DOMAIN, GATEWAY, PBX, type Scenario, scenarioOf } from './scenario.ts'
 import { Strangers } from './strangers.ts'
 import { Watch } from './watch.ts'
@@ -23,6 +23,10 @@ const SETTLE_MS = 110_000
 
 /** Then phones are off, and the gateway forgets all that it need not keep: a ghost, and twice 64*T1. */
 const FORGET_MS = 130_000
+
+/** A caller gives up before the hold is even stored, or after a while. */
+const AT_ONCE_MS = [5, 60] as const
+const LATER_MS = [60, 15_000] as const
 
 export class World {
 	readonly seed: number
@@ -120,9 +124,10 @@ export class World {
 
 	#callPlan(): CallPlan {
 		const { chance } = this
+		const [least, most] = chance.one([AT_ONCE_MS, LATER_MS])
 		return {
 			agent: chance.one([...this.scenario.pbx.agents.keys()]),
-			cancelAfterMs: chance.is(0.4) ? chance.between(20, 15_000) : undefined,
+			cancelAfterMs: chance.is(0.4) ? chance.between(least, most) : undefined,
 			reason: chance.one(['', 'SIP;cause=200;text="Call completed elsewhere"', 'Q.850;cause=16']),
 			talkMs: chance.between(500, 8_000),
 			says: chance.one([undefined, 'INFO', 'UPDATE', 'INVITE']),
@@ -184,7 +189,7 @@ export class World {
 	}
 
 	#switchOff(): void {
-		this.record.begin(this.agenda.now, { kind: 'note', who: 'world', text: 'is switched off' })
+		this.record.begin(this.agenda.now, { kind: 'note', who: 'world', text: SWITCHED_OFF })
 		for (const handset of this.handsets) handset.phone.sleep()
 	}
 }
