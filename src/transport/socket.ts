@@ -5,6 +5,7 @@
  * read, and what comes in meanwhile waits in the kernel's buffer. Nothing is lost by it, and a socket that is never
  * flooded is never parked.
  */
+import type { Gathered } from './batch.ts'
 import { closeDescriptor, duplicate, ignoreIcmpErrors, openEmptySocket, receiveMemory, redirect } from './libc.ts'
 
 /** The longest a socket may read in one turn. Ten of them flooded at once stay within the 50 ms a timer may be late. */
@@ -33,6 +34,7 @@ interface RawSocket {
 	readonly port: number
 	readonly closed: boolean
 	send(bytes: Uint8Array, port: number, address: string): boolean
+	sendMany(packets: Gathered): number
 	close(): void
 }
 
@@ -103,6 +105,14 @@ export class SlicedSocket {
 	 */
 	send(address: string, port: number, bytes: Uint8Array): boolean {
 		return this.#raw.send(bytes, port, address)
+	}
+
+	/**
+	 * How many of these the kernel took: fewer than all where it has no room, or the next one is at fault.
+	 * @throws the error of the kernel, when it took none
+	 */
+	sendMany(gathered: Gathered): number {
+		return this.#raw.sendMany(gathered)
 	}
 
 	/** Datagrams that found the receive buffer full, and that buffer's size; undefined where it cannot be known. */

@@ -3,6 +3,7 @@ import type { PbxAddress } from '../core/inputs.ts'
 import type { Flow } from '../core/model.ts'
 import { Bucket } from '../lib/bucket.ts'
 import { Backlog } from './backlog.ts'
+import { Batch, type Gathered } from './batch.ts'
 import { FlowCache } from './flows.ts'
 import { hasLibc, setPortSharing, setReceiveBuffer } from './libc.ts'
 import { SlicedSocket } from './socket.ts'
@@ -94,6 +95,7 @@ class NativeUdpListener implements UdpListener {
 	readonly #options: UdpOptions
 	readonly #flows: FlowCache
 	readonly #backlog = new Backlog()
+	readonly #batch = new Batch((gathered) => this.#transmitMany(gathered))
 	readonly #faults = new Bucket(FAULT_LIMITS, performance.now())
 	readonly #peers = new Map<string, SlicedSocket>()
 	/** Changes of the peers come one after the other. */
@@ -133,9 +135,9 @@ class NativeUdpListener implements UdpListener {
 
 	send(address: string, port: number, bytes: Uint8Array): void {
 		if (this.#closed) this.#giveUp(address, port, bytes, 'the listener is closed')
-		else if (this.#socket.parked || this.#backlog.size > 0 || !this.#transmit(address, port, bytes)) {
-			if (!this.#backlog.put(address, port, bytes)) this.#giveUp(address, port, bytes, 'too much is waiting already')
-		}
+		else if (this.#socket.parked || this.#backlog.size > 0) this.#wait(address, port, bytes)
+		else if (!this.#batch.takes(address, port, bytes) && !this.#transmit(address, port, bytes))
+			this.#wait(address, port, bytes)
 	}
 
 	connectPeers(peers: readonly PbxAddress[]): Promise<void> {
@@ -159,6 +161,7 @@ class NativeUdpListener implements UdpListener {
 		if (this.#closed) return
 		this.#socket.unpark()
 		this.#flush()
+		this.#batch.flush()
 		this.#closed = true
 		for (const key of [...this.#peers.keys()]) this.#disconnect(key)
 		this.#socket.close()
@@ -208,6 +211,26 @@ class NativeUdpListener implements UdpListener {
 				return true
 			}
 		}
+	}
+
+	/** All of them in one go; what the kernel did not take of it, one by one and in order. */
+	readonly #transmitMany = (gathered: Gathered): void => {
+		let sent = 0
+		try {
+			if (!this.#socket.parked && this.#backlog.size === 0) sent = this.#socket.sendMany(gathered)
+		} catch {
+			/* which of them was at fault shows when each is sent by itself */
+		}
+		this.stats.sent += sent
+		for (let i = 3 * sent; i < gathered.length; i += 3) {
+			const [bytes, port, address] = gathered.slice(i, i + 3) as [Uint8Array, number, string]
+			const mustWait = this.#socket.parked || this.#backlog.size > 0
+			if (mustWait || !this.#transmit(address, port, bytes)) this.#wait(address, port, bytes)
+		}
+	}
+
+	#wait(address: string, port: number, bytes: Uint8Array): void {
+		if (!this.#backlog.put(address, port, bytes)) this.#giveUp(address, port, bytes, 'too much is waiting already')
 	}
 
 	readonly #flush = (): void => {
