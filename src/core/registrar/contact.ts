@@ -36,7 +36,14 @@ export type Asked =
 	| { readonly kind: 'query' }
 	| { readonly kind: 'fault'; readonly sentence: string }
 
-export function askedOf(register: SipMessage, defaults: PushDefaults): Asked {
+/** The binding of a device key, as far as it is known already. */
+export type BoundContacts = (
+	deviceKey: string,
+) => { readonly contact: string; readonly push: PushParams | undefined } | undefined
+
+const NOTHING_BOUND: BoundContacts = () => undefined
+
+export function askedOf(register: SipMessage, defaults: PushDefaults, bound: BoundContacts = NOTHING_BOUND): Asked {
 	const values = register.list(Header.Contact)
 	if (values.length === 0) return { kind: 'query' }
 	if (values.length > MAX_CONTACTS) return { kind: 'fault', sentence: 'Too Many Contacts' }
@@ -44,7 +51,7 @@ export function askedOf(register: SipMessage, defaults: PushDefaults): Asked {
 	if (values.includes('*')) return star(values, expires)
 	const contacts: AskedContact[] = []
 	for (const value of values) {
-		const contact = askedContact(value, expires ?? DEFAULT_EXPIRES_SEC, defaults)
+		const contact = askedContact(value, expires ?? DEFAULT_EXPIRES_SEC, defaults, bound)
 		if (contact === undefined) return { kind: 'fault', sentence: 'Malformed Contact' }
 		contacts.push(contact)
 	}
@@ -57,17 +64,28 @@ function star(values: readonly string[], expires: number | undefined): Asked {
 	return { kind: 'fault', sentence: 'Contact * Needs Expires 0 And Must Be Alone' }
 }
 
-function askedContact(value: string, defaultSec: number, defaults: PushDefaults): AskedContact | undefined {
+function askedContact(
+	value: string,
+	defaultSec: number,
+	defaults: PushDefaults,
+	bound: BoundContacts,
+): AskedContact | undefined {
 	const nameAddr = parseNameAddr(value)
 	if (nameAddr === undefined || nameAddr.uri.length > MAX_CONTACT_LENGTH) return undefined
-	const uri = parseUri(nameAddr.uri)
-	if (uri === undefined) return undefined
 	const param = headerParam(nameAddr.params, 'expires')
 	const expiresSec = param === undefined ? defaultSec : (deltaSeconds(param ?? undefined) ?? DEFAULT_EXPIRES_SEC)
+	const instance = headerParam(nameAddr.params, '+sip.instance')
+	const key = instance ? `i:${instance.toLowerCase()}` : undefined
+	/* a refresh, nearly always: what this very URI says is known */
+	const known = key === undefined ? undefined : bound(key)
+	if (key !== undefined && known?.push !== undefined && known.contact === nameAddr.uri)
+		return { value: nameAddr, deviceKey: key, expiresSec, push: known.push, pushQuery: false }
+	const uri = parseUri(nameAddr.uri)
+	if (uri === undefined) return undefined
 	const push = pushParams(uri.params, defaults)
 	return {
 		value: nameAddr,
-		deviceKey: deviceKey(nameAddr, uri, push),
+		deviceKey: key ?? keyWithoutInstance(uri, push),
 		expiresSec,
 		push,
 		pushQuery: push === undefined && isPushQuery(uri.params),
@@ -75,9 +93,7 @@ function askedContact(value: string, defaultSec: number, defaults: PushDefaults)
 }
 
 /** Never IP:port, which changes with every network: instance, else push token, else user and transport. */
-function deviceKey(contact: NameAddr, uri: SipUri, push: PushParams | undefined): string {
-	const instance = headerParam(contact.params, '+sip.instance')
-	if (instance) return `i:${instance.toLowerCase()}`
+function keyWithoutInstance(uri: SipUri, push: PushParams | undefined): string {
 	if (push !== undefined) return `p:${push.prid.reveal()}`
 	return `c:${uri.user ?? ''};${(uriParam(uri.params, 'transport') ?? 'udp').toLowerCase()}`
 }

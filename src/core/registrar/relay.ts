@@ -60,7 +60,7 @@ export class RegisterRelay {
 	/** `aor` is the canonical one of To. The request is valid, for our domain, and in the sender's own name. */
 	relay(request: SipMessage, flow: Flow, aor: string, user: string, pbx: Destination, now: number): void {
 		this.context.counters.registers++
-		const asked = askedOf(request, this.pushDefaults)
+		const asked = askedOf(request, this.pushDefaults, (key) => this.devices.find(aor, key))
 		if (asked.kind === 'fault') {
 			const toTag = this.context.id()
 			return this.context.send(flow, response(request, flow, 400, { reason: asked.sentence, toTag }))
