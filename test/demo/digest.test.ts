@@ -26,7 +26,12 @@ test('the examples of RFC 7616 3.9.1 come out, MD5 and SHA-256', () => {
 })
 
 test('a challenge without algorithm is MD5, unknown algorithms and other schemes are passed over', () => {
-	const rows = ['Bearer realm="x"', offer(', algorithm=SHA-512-256'), offer(', stale=TRUE'), offer(', algorithm=SHA-256')]
+	const rows = [
+		'Bearer realm="x"',
+		offer(', algorithm=SHA-512-256'),
+		offer(', stale=TRUE'),
+		offer(', algorithm=SHA-256'),
+	]
 	expect(chooseChallenge(rows)).toMatchObject({ algorithm: 'MD5', stale: true, qop: true, opaque: undefined })
 	expect(chooseChallenge(rows.slice(0, 2))).toBeUndefined()
 })
