@@ -109,9 +109,13 @@ export class Loop {
 			this.#flush = 'soon'
 			setImmediate(this.#flushNow)
 		} else if (this.#flush === 'none') {
-			this.#flush = 'lazy'
-			this.#lazyTimer = setTimeout(this.#flushNow, LAZY_COMMIT_MS)
+			this.#flushIn(LAZY_COMMIT_MS)
 		}
+	}
+
+	#flushIn(ms: number): void {
+		this.#flush = 'lazy'
+		this.#lazyTimer = setTimeout(this.#flushNow, ms)
 	}
 
 	readonly #flushNow = (): void => {
@@ -125,6 +129,7 @@ export class Loop {
 		/* one change was at fault, not the store: the others must not suffer for it */
 		if (done.code === 'rejected' && saves.length > 1) return this.#flushSingly(saves)
 		this.#saves = owed(saves)
+		if (this.#saves.length > 0) this.#flushIn(OWED_RETRY_MS)
 		this.input({ type: 'commit-failed', tickets: ticketsOf(saves), reason: done.reason })
 	}
 
@@ -136,6 +141,9 @@ export class Loop {
 		}
 	}
 }
+
+/** What a failed commit left is tried again after this, where nothing else is to be stored sooner. */
+export const OWED_RETRY_MS = 5_000
 
 /** Changes kept over from failed commits: 100 octets each; beyond it the oldest go, and a restart brings back what they took. */
 export const MAX_OWED = 65_536

@@ -97,6 +97,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		this.over = record.ended
 		this.#reasons = [record.ended.reason]
 		for (const branch of this.branches) branch.on('over', now)
+		this.branchLapsed()
 	}
 
 	/** The hold goes on after a restart; a push that was stored but never answered for goes out (again) under its own id. */
@@ -106,8 +107,9 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		for (const branch of this.branches) {
 			const { device, push, pushId } = branch
 			if (push !== 'sent' || this.calls.knowsOutcome(pushId)) continue
-			if (device === undefined || device.registeredAt <= this.receivedAt) this.#push(branch, now)
+			if (device !== undefined && device.registeredAt <= this.receivedAt) this.#push(branch, now)
 		}
+		this.settle(now)
 	}
 
 	/** held: no device has the INVITE. calling: one has it. ringing: one rings. */
@@ -298,12 +300,10 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	#restored(held: HeldBranch): Branch {
 		const branch = new Branch(this, held.deviceId, held.branch)
 		const { device } = branch
-		branch.state = 'waking'
-		branch.pushId = held.pushId
-		branch.pushedAt = held.pushedAt
-		branch.push = held.pushId === '' ? 'none' : 'sent'
-		const bytes = device === undefined ? this.invite.bytes : inviteFor(this, branch.viaBranch, device)
-		branch.client = this.calls.transactions.reopen(held.branch, bytes, device?.flow ?? this.source, branch)
+		branch.restore(held)
+		if (device === undefined) return branch
+		const bytes = inviteFor(this, branch.viaBranch, device)
+		branch.client = this.calls.transactions.reopen(held.branch, bytes, device.flow, branch)
 		return branch
 	}
 

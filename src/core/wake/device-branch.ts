@@ -59,6 +59,14 @@ export class Branch implements ClientUser, Timed {
 		return this.call.calls.devices.device(this.deviceId)
 	}
 
+	/** As the store had it. A device whose binding lapsed while the gateway was down is nowhere. */
+	restore({ pushId, pushedAt }: HeldBranch): void {
+		this.state = this.device === undefined ? 'ended' : 'waking'
+		this.pushId = pushId
+		this.pushedAt = pushedAt
+		this.push = pushId === '' ? 'none' : 'sent'
+	}
+
 	/** As the store keeps it. */
 	record(receivedAt: number): HeldBranch {
 		return {
