@@ -25,7 +25,8 @@ async function completes(callId: string): Promise<void> {
 	exchange.pbx.hangup(exchange.pbx.calls.current!, now())
 	await anna.next('ended')
 	expect(anna.count('in', 'INVITE')).toBe(1)
-	expect(world.pushes).toHaveLength(1)
+	/* killed before it had stored what APNs said, the gateway sends the same push again, and no other */
+	expect(new Set(world.pushes.map(({ apnsId }) => apnsId)).size).toBe(1)
 }
 
 describe.skipIf(binaryAbsent !== undefined)(`the binary is killed, stopped and started${because(binaryAbsent)}`, () => {

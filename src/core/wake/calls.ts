@@ -6,7 +6,7 @@ import type { SipMessage } from '../../sip/message.ts'
 import { parse } from '../../sip/parse.ts'
 import type { ServerTransaction, Transactions } from '../../transaction/transactions.ts'
 import { answerDestination } from '../../transaction/transactions.ts'
-import type { Context } from '../context.ts'
+import type { CommitWaiter, Context } from '../context.ts'
 import type { PushEffect } from '../effects.ts'
 import type { PushOutcome, PushResultInput } from '../inputs.ts'
 import type { Flow, HeldCallRecord, PushOutcomeRecord } from '../model.ts'
@@ -26,6 +26,12 @@ export const MAX_LIVE = 20_000
 
 /** Pushes remembered for the status page. */
 export const MAX_PUSHES_SHOWN = 200
+
+/** Nobody waits for it, but it is not left for later. */
+const STORED_SOON: CommitWaiter = {
+	committed() {},
+	commitFailed() {},
+}
 
 export class Calls {
 	readonly context: Context
@@ -264,7 +270,8 @@ export class Calls {
 		if (known >= 0) this.#outcomes[known] = row
 		else this.#outcomes.unshift(row)
 		if (this.#outcomes.length > MAX_PUSHES_SHOWN) this.#outcomes.pop()
-		this.context.save([{ table: 'push', op: 'put', row }])
+		/* soon: after a kill a push whose outcome is not stored goes out again */
+		this.context.save([{ table: 'push', op: 'put', row }], STORED_SOON)
 	}
 
 	// — live calls —
