@@ -1,4 +1,5 @@
 /** What every room of the core shares: the settings, the effects being collected, the deadlines, fresh ids. */
+import { Bucket } from '../lib/bucket.ts'
 import type { Deadlines } from '../lib/deadlines.ts'
 import type { Destination, Due, Wire } from '../transaction/transactions.ts'
 import type { Change, Effect, EventName, EventValue } from './effects.ts'
@@ -19,6 +20,9 @@ export interface CommitWaiter {
 	commitFailed(reason: string, now: number): void
 }
 
+/** Enough to see what is going on, too few to fill a disk; the counters have them all. */
+export const TOLD_LIMITS = { burst: 20, perSecond: 0.2 }
+
 export class Context implements Wire {
 	readonly settings: Settings
 	readonly deadlines: Deadlines<Due>
@@ -28,6 +32,7 @@ export class Context implements Wire {
 	readonly #capabilities: Capabilities
 	readonly #waiters = new Map<number, CommitWaiter>()
 	#lastTicket = 0
+	#told: Bucket | undefined = undefined
 	/** Why the last commit failed; undefined while the store works. */
 	storeFault: string | undefined = undefined
 	draining = false
@@ -45,6 +50,12 @@ export class Context implements Wire {
 
 	event(name: EventName, fields: Readonly<Record<string, EventValue>>): void {
 		this.effects.push({ type: 'event', name, fields })
+	}
+
+	/** An event that whoever is let in can cause as often as it likes: at most {@link TOLD_LIMITS} of them are told. */
+	tell(name: EventName, fields: Readonly<Record<string, EventValue>>, now: number): void {
+		this.#told ??= new Bucket(TOLD_LIMITS, now)
+		if (this.#told.take(now)) this.event(name, fields)
 	}
 
 	/** Stores, and tells `waiter` what came of it; without one nobody waits. */

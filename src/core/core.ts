@@ -16,6 +16,7 @@ import type { Input, PbxAddress } from './inputs.ts'
 import type { Flow, Restored } from './model.ts'
 import { OwnAddresses } from './proxy/route.ts'
 import { Router } from './proxy/router.ts'
+import { refusal } from './proxy/validate.ts'
 import { Pings } from './reach/pings.ts'
 import { type BoundFlow, type Device, Devices } from './registrar/devices.ts'
 import { RegisterRelay } from './registrar/relay.ts'
@@ -48,8 +49,8 @@ export class Core {
 		this.calls = new Calls(this.context, this.transactions, this.devices, this.#pings, own, restored.pushOutcomes)
 		this.#router = new Router(this.context, this.transactions, this.devices, this.filter, this.calls, own)
 		this.#relay = new RegisterRelay(this.context, this.transactions, this.devices, {
-			registerAnswered: (flow, status, hadCredentials, stale, at) =>
-				this.filter.registerAnswered(flow, status, hadCredentials, stale, at),
+			registerAnswered: (flow, aor, status, hadCredentials, stale, at) =>
+				this.filter.registerAnswered(flow, aor, status, hadCredentials, stale, at),
 			deviceSeen: (device, at) => this.#pings.noteAwake(device, at),
 			deviceRegistered: (device, at) => this.calls.deviceRegistered(device, at),
 			pbxTimedOut: (at) => this.#pbxTimedOut(at),
@@ -133,7 +134,7 @@ export class Core {
 			this.pbxSilent = false
 			this.context.event('pbx-back', { address: flow.address })
 		}
-		const message = this.#parsed(flow, bytes, false)
+		const message = this.#parsed(flow, bytes, false, now)
 		if (message === undefined) return
 		if (message.status > 0) return this.#response(message, now)
 		this.#router.fromPbx(message, flow, now)
@@ -141,7 +142,7 @@ export class Core {
 
 	#fromAgent(bound: BoundFlow, bytes: Uint8Array, now: number): void {
 		const { flow } = bound
-		const message = this.#parsed(flow, bytes, true)
+		const message = this.#parsed(flow, bytes, true, now)
 		if (message === undefined) return
 		if (message.status > 0) {
 			if (this.#pings.isPong(message)) return this.#pings.pong(message, flow.key, now)
@@ -173,8 +174,10 @@ export class Core {
 	}
 
 	#strangerRegister(message: SipMessage, flow: Flow, { aor, user }: Name, now: number): void {
-		if (this.#relay.waiting < MAX_STRANGERS_WAITING) return this.#relayRegister(message, flow, aor, user, now)
-		this.context.counters.rateLimited++
+		if (this.#relay.waiting >= MAX_STRANGERS_WAITING) this.context.counters.rateLimited++
+		/* a stranger hears nothing of us, not even what is wrong */ else if (refusal(this.context, message) !== undefined)
+			this.context.counters.strangersDropped++
+		else this.#relayRegister(message, flow, aor, user, now)
 	}
 
 	/** RFC 3261 §8.2.7: without a transaction, the same To-tag for each copy of a request. */
@@ -201,13 +204,13 @@ export class Core {
 	}
 
 	/** The syntax is judged here, once: a fault is answered, a keep-alive swallowed. */
-	#parsed(flow: Flow, bytes: Uint8Array, symmetric: boolean): SipMessage | undefined {
+	#parsed(flow: Flow, bytes: Uint8Array, symmetric: boolean, now: number): SipMessage | undefined {
 		if (isKeepAlive(bytes)) return undefined
 		const message = parse(bytes)
 		if (message.fault === undefined) return message
 		this.context.counters.malformed++
 		const { status, sentence, code } = message.fault
-		this.context.event('message-rejected', { address: flow.address, code, status, sentence })
+		this.context.tell('message-rejected', { address: flow.address, code, status, sentence }, now)
 		if (status === 0 || message.method === 'ACK') return undefined
 		const bytesOut = response(message, flow, status, { toTag: this.context.id(), reason: sentence })
 		this.context.send(answerDestination(message, flow, symmetric), bytesOut)

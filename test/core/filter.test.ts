@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { COMEBACKS, MAX_USER_LENGTH } from '../../src/core/filter/filter.ts'
+import { COMEBACKS, MAX_STRANGER_OCTETS, MAX_USER_LENGTH } from '../../src/core/filter/filter.ts'
 import { isScanner } from '../../src/core/filter/scanner.ts'
 import {
 	BURST_SEC,
@@ -82,11 +82,40 @@ describe('a stranger', () => {
 		expect(rig.words(PBX)).toEqual(['REGISTER'])
 	})
 
-	test('a REGISTER that may not go on for the rules of proxies is refused: Max-Forwards 0, Proxy-Require', () => {
+	test('a REGISTER that may not go on for the rules of proxies is dropped: Max-Forwards 0, Proxy-Require', () => {
 		const rig = new Rig()
 		rig.from(STRANGER, phoneAt().register().replace('Max-Forwards: 70', 'Max-Forwards: 0'))
 		rig.from(STRANGER, phoneAt().register({ rows: ['Proxy-Require: foo'] }))
-		expect(rig.words(STRANGER)).toEqual(['483 REGISTER', '420 REGISTER'])
+		expect([rig.words(STRANGER), rig.words(PBX)]).toEqual([[], []])
+	})
+
+	test('a bound phone is told why', () => {
+		const rig = new Rig()
+		const phone = boundPhone(rig)
+		rig.clear()
+		rig.from(phone.flow, phone.register().replace('Max-Forwards: 70', 'Max-Forwards: 0'))
+		rig.from(phone.flow, phone.register({ rows: ['Proxy-Require: foo'] }))
+		expect(rig.words(phone.flow)).toEqual(['483 REGISTER', '420 REGISTER'])
+	})
+
+	test('a REGISTER that names another host in its Request-URI goes to the domain all the same', () => {
+		const rig = new Rig()
+		rig.from(
+			STRANGER,
+			phoneAt()
+				.register()
+				.replace(/^REGISTER \S+/, 'REGISTER sip:elsewhere.example:5080'),
+		)
+		expect(rig.last(PBX, 'REGISTER').uri).toBe('sip:pbx.example')
+	})
+
+	test('more than MAX_STRANGER_OCTETS are dropped unread', () => {
+		const rig = new Rig()
+		const long = (length: number) => phoneAt().register({ rows: [`X-Long: ${'x'.repeat(length)}`] })
+		rig.from(STRANGER, long(MAX_STRANGER_OCTETS))
+		expect(rig.words(PBX)).toEqual([])
+		rig.from(STRANGER, long(MAX_STRANGER_OCTETS - 1_000))
+		expect(rig.words(PBX)).toEqual(['REGISTER'])
 	})
 })
 

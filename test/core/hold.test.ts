@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { PushOutcome } from '../../src/core/inputs.ts'
 import { MAX_PUSHES_SHOWN, tokenDied } from '../../src/core/wake/calls.ts'
-import { GHOST_MS, SILENCE_MS } from '../../src/core/wake/device-branch.ts'
+import { GHOST_MS, SIGN_ON_MS, SILENCE_MS } from '../../src/core/wake/device-branch.ts'
 import { Header } from '../../src/sip/headers.ts'
 import { ACCEPTED, answerTo, BAD_TOKEN, bind, boundPhone, fallAsleep, grant, Phone, requestText, SDP } from './peers.ts'
 import { flowOf, PBX, Rig } from './rig.ts'
@@ -167,11 +167,24 @@ describe('a hold', () => {
 		expect(rig.words(PBX)).toContain('200 INVITE')
 	})
 
-	test('it un-REGISTERs instead: 480 at once', () => {
+	test('it un-REGISTERs instead: 480 when it has stayed away for SIGN_ON_MS', () => {
 		const { rig, phone } = held()
 		rig.pushed(ACCEPTED)
 		bind(rig, phone, { expires: 0 })
+		rig.advance(SIGN_ON_MS - 1)
+		expect(rig.words(PBX)).not.toContain('480 INVITE')
+		rig.advance(1)
 		expect(rig.words(PBX)).toContain('480 INVITE')
+	})
+
+	test('it un-REGISTERs and registers as it wakes: the hold goes on, and it gets the INVITE', () => {
+		const { rig, phone } = held()
+		rig.pushed(ACCEPTED)
+		bind(rig, phone, { expires: 0 })
+		wake(rig, phone)
+		expect(invitesTo(rig, phone)).toBe(1)
+		rig.advance(SIGN_ON_MS)
+		expect(rig.words(PBX)).not.toContain('480 INVITE')
 	})
 
 	test('two calls for one sleeping phone are two pushes and two INVITEs', () => {

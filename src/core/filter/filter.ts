@@ -15,6 +15,9 @@ import { Sources, sourceOf, TrustedNetworks } from './sources.ts'
 /** Longest user part of an agent: it becomes a key, and part of a Contact. */
 export const MAX_USER_LENGTH = 128
 
+/** A phone's REGISTER has under 2 kB with every push parameter; what strangers send is kept while the PBX is asked, so it is short. */
+export const MAX_STRANGER_OCTETS = 8_192
+
 /** REGISTERs of one known device from places it was not at before: three after one push, each twice for the 401, and again. */
 export const COMEBACKS = { perSecond: 1, burst: 20 }
 
@@ -65,6 +68,10 @@ export class Filter {
 
 	/** Before anything is parsed: is this datagram worth a look? `REGISTER` is the one word a banned source may still try. */
 	worthParsing(address: string, bytes: Uint8Array): boolean {
+		if (bytes.length > MAX_STRANGER_OCTETS) {
+			this.#context.counters.strangersDropped++
+			return false
+		}
 		if (!this.sources.isBanned(sourceOf(address)) || isRegister(bytes)) return true
 		this.#context.counters.bannedDropped++
 		return false
@@ -92,11 +99,18 @@ export class Filter {
 	}
 
 	/** The PBX's final answer to a REGISTER: what brute force shows by, and what clears a name. */
-	registerAnswered(flow: Flow, status: number, hadCredentials: boolean, stale: boolean, now: number): void {
+	registerAnswered(
+		flow: Flow,
+		aor: string,
+		status: number,
+		hadCredentials: boolean,
+		stale: boolean,
+		now: number,
+	): void {
 		const source = sourceOf(flow.address)
-		if (status < 300) this.sources.succeeded(source, now)
+		if (status < 300) this.sources.succeeded(source, aor, now)
 		else if (status === 403 || status === 404 || (hadCredentials && !stale && (status === 401 || status === 407)))
-			this.sources.failed(source, now)
+			this.sources.failed(source, aor, now)
 	}
 
 	/** RFC 3261 §22.4 leaves names to the proxy: out of dialog, From must be an agent bound on the very flow. */

@@ -26,6 +26,8 @@ interface Source {
 	readonly bucket: Bucket
 	failures: number
 	lastFailureAt: number
+	/** Whose name failed last: only its success clears the failures, not that of an account one has already. */
+	failedAor: string
 }
 
 interface Ban {
@@ -68,16 +70,17 @@ export class Sources implements Timed {
 	}
 
 	/** What it registered was accepted: those two REGISTERs (with and without credentials) cost it nothing. */
-	succeeded(source: string, now: number): void {
+	succeeded(source: string, aor: string, now: number): void {
 		const known = this.#source(source, now)
-		known.failures = 0
+		if (known.failedAor === aor) known.failures = 0
 		known.bucket.refund()
 		known.bucket.refund()
 	}
 
 	/** Wrong credentials, or a name the PBX does not know. */
-	failed(source: string, now: number): void {
+	failed(source: string, aor: string, now: number): void {
 		const known = this.#source(source, now)
+		known.failedAor = aor
 		known.failures = now - known.lastFailureAt > FAILURE_WINDOW_MS ? 1 : known.failures + 1
 		known.lastFailureAt = now
 		const { banAfter } = this.#context.settings
@@ -110,7 +113,7 @@ export class Sources implements Timed {
 	#source(source: string, now: number): Source {
 		let known = this.#sources.get(source)
 		if (known === undefined) {
-			known = { bucket: new Bucket(this.#limits, now), failures: 0, lastFailureAt: 0 }
+			known = { bucket: new Bucket(this.#limits, now), failures: 0, lastFailureAt: 0, failedAor: '' }
 			this.#sources.set(source, known)
 		}
 		return known

@@ -84,9 +84,13 @@ export function masqueradeContact(edit: Edit, message: SipMessage, stableContact
 	if (at < 0) return
 	const status = message.status
 	/* a 3xx names other targets, not the phone itself */
-	if (status >= 300 && status < 400) return
+	if (status >= 300 && status < 400) return stripContacts(edit, message)
 	const own = parseNameAddr(message.value(at))
 	edit.set(Header.Contact, `<${stableContact}>${foreignParams(own?.params ?? '')}`)
+}
+
+function stripContacts(edit: Edit, message: SipMessage): void {
+	edit.set(Header.Contact, message.list(Header.Contact).map(withoutPush).join(', '))
 }
 
 /** Header parameters of a Contact less those that tell of the registration. */
@@ -98,13 +102,16 @@ function foreignParams(params: string): string {
 	return params
 }
 
+/** Any dialect's, in any case. */
+const PUSH_PARAM = /;(?:pn-|app-id)/i
+
 /** Takes push parameters out of every URI left in the head: the rare case, so it is looked for first. */
 export function stripPushParams(edit: Edit, message: SipMessage): void {
 	for (let i = 0; i < message.headerCount; i++) {
 		const id = message.id(i)
 		if (!URI_HEADERS.includes(id)) continue
 		const value = message.value(i)
-		if (value.includes(';pn-')) edit.row(i, splitList(value).map(withoutPush).join(', '))
+		if (PUSH_PARAM.test(value)) edit.row(i, splitList(value).map(withoutPush).join(', '))
 	}
 }
 

@@ -224,7 +224,7 @@ export class Router {
 		now: number,
 	): void {
 		const { flow } = bound
-		const to = this.#pbxFor(route.strictUri ?? request.uri, flow.listener)
+		const to = this.#pbxFor(request.toTag === '' ? '' : (route.strictUri ?? request.uri), flow.listener)
 		if (to === undefined) return this.#refuseWith(request, flow, 503, now)
 		const branch = newBranch(this.#context, request)
 		const edit = forwardEdit(this.#context, request, flow, to.listener, branch).uri(
@@ -259,12 +259,16 @@ export class Router {
 
 	#ownNameViolation(request: SipMessage, bound: BoundFlow, now: number): void {
 		const { address, port } = bound.flow
-		this.#context.event('own-name-violation', {
-			address,
-			port,
-			method: request.method,
-			from: request.first(Header.From)?.slice(0, 100),
-		})
+		this.#context.tell(
+			'own-name-violation',
+			{
+				address,
+				port,
+				method: request.method,
+				from: request.first(Header.From)?.slice(0, 100),
+			},
+			now,
+		)
 		if (request.method !== 'ACK') this.#refuseWith(request, bound.flow, 403, now)
 	}
 
@@ -280,7 +284,12 @@ export class Router {
 
 	#cancelled(cancel: SipMessage, source: Flow, symmetric: boolean, now: number): boolean {
 		if (cancel.method !== 'CANCEL') return false
-		const server = this.#transactions.cancelled(cancel)
+		const found = this.#transactions.cancelled(cancel)
+		/* RFC 3261 §22: only who sent the INVITE may cancel it; its Via is no secret to the phones it went to */
+		const server =
+			found?.answerTo.address === source.address && (!symmetric || found.answerTo.port === source.port)
+				? found
+				: undefined
 		const own = this.#serve(cancel, source, symmetric)
 		const status = server === undefined ? 481 : 200
 		own.respond(status, response(cancel, source, status, { toTag: this.#context.id() }), now)

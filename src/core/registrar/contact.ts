@@ -55,7 +55,20 @@ export function askedOf(register: SipMessage, defaults: PushDefaults, bound: Bou
 		if (contact === undefined) return { kind: 'fault', sentence: 'Malformed Contact' }
 		contacts.push(contact)
 	}
-	return { kind: 'bindings', contacts }
+	return { kind: 'bindings', contacts: oneForEachDevice(contacts) }
+}
+
+/**
+ * A phone whose address changed may say `<new>, <old>;expires=0`: two Contacts of one device. What it wants bound counts,
+ * and of several such the last.
+ */
+function oneForEachDevice(contacts: readonly AskedContact[]): readonly AskedContact[] {
+	if (contacts.length === 1) return contacts
+	const byKey = new Map<string, AskedContact>()
+	for (const contact of contacts) {
+		if (contact.expiresSec > 0 || !byKey.has(contact.deviceKey)) byKey.set(contact.deviceKey, contact)
+	}
+	return [...byKey.values()]
 }
 
 /** RFC 3261 §10.3 step 6. */
@@ -110,4 +123,17 @@ export function deltaSeconds(text: string | undefined): number | undefined {
 	if (text === undefined || !/^\d{1,10}$/.test(text)) return undefined
 	const seconds = Number(text)
 	return seconds <= MAX_EXPIRES_SEC ? seconds : undefined
+}
+
+/**
+ * RFC 3261 §10.2.4: the expiry of the Contact `own` in the PBX's answer, seconds, else its Expires; undefined where it names
+ * none. The PBX may list Contacts that did not come through here.
+ */
+export function grantedIn(answer: SipMessage, own: string): number | undefined {
+	for (const value of answer.list(Header.Contact)) {
+		const contact = parseNameAddr(value)
+		const granted = contact?.uri.startsWith(own) ? headerParam(contact.params, 'expires') : undefined
+		if (granted) return deltaSeconds(granted)
+	}
+	return deltaSeconds(answer.first(Header.Expires))
 }

@@ -1,6 +1,8 @@
 /** Agents, their devices and the flows that reach them: the working copy of what the store keeps. */
 import type { Bucket } from '../../lib/bucket.ts'
 import { Deadline } from '../../lib/deadlines.ts'
+import { Lru } from '../../lib/lru.ts'
+import type { SipMessage } from '../../sip/message.ts'
 import { canonicalUser, parseUri } from '../../sip/uri.ts'
 import type { Due, Timed } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
@@ -9,6 +11,9 @@ import { withoutPushParams } from './push-params.ts'
 
 /** A call forks to every device, so more than this is a loop of re-installs; the oldest one goes. */
 export const MAX_DEVICES_PER_AGENT = 10
+
+/** Devices that are gone and may come back under their id, 100 bytes each: a phone that signs off and on again in a call. */
+export const MAX_FORMER = 4_096
 
 /** An address-of-record with at least one device. */
 export class Agent {
@@ -50,6 +55,9 @@ export class Device {
 	/** The stored row is not this one (a commit failed): the next save writes it whole. */
 	stale = false
 	readonly expiry: Deadline<Due>
+	/** Of the last REGISTER accepted. */
+	#callId = ''
+	#cseq = 0
 
 	constructor(record: DeviceRecord, agent: Agent, routeToken: string, owner: Timed) {
 		this.id = record.id
@@ -66,6 +74,17 @@ export class Device {
 		this.routeToken = routeToken
 		this.moveTo(record.contact)
 		this.expiry = new Deadline<Due>({ owner, event: `expire ${record.id}` })
+	}
+
+	/** Was this REGISTER sent before the last one accepted (RFC 3261 §10.3 step 7)? */
+	isOlder(register: SipMessage): boolean {
+		return register.callId === this.#callId && register.cseq < this.#cseq
+	}
+
+	noteOrder(register: SipMessage): void {
+		if (this.isOlder(register)) return
+		this.#callId = register.callId
+		this.#cseq = register.cseq
 	}
 
 	moveTo(contact: string): void {
@@ -116,6 +135,8 @@ export class Devices implements Timed {
 	readonly #byAor = new Map<string, Agent>()
 	readonly #byUser = new Map<string, Agent>()
 	readonly #flows = new Map<string, BoundFlow>()
+	/** Ids of devices that are gone, by agent and key. */
+	readonly #former = new Lru<string, number>(MAX_FORMER)
 	#watcher: DeviceWatcher | undefined = undefined
 	#nextId: number
 
@@ -167,8 +188,9 @@ export class Devices implements Timed {
 		return this.#byAor.get(aor)?.devices.find((device) => device.key === key)
 	}
 
-	takeId(): number {
-		return this.#nextId++
+	/** An id for a new binding: the one this device had, where it was here before and its dialogs may live on. */
+	takeId(aor: string, key: string): number {
+		return this.#former.get(`${aor} ${key}`) ?? this.#nextId++
 	}
 
 	/** A new binding, or one of the store. */
@@ -192,7 +214,9 @@ export class Devices implements Timed {
 		this.#enter(device)
 	}
 
-	unbind(device: Device, now: number): void {
+	/** @param heir the key of the same phone under another name: it gets the id */
+	unbind(device: Device, now: number, heir = device.key): void {
+		this.#former.set(`${device.agent.aor} ${heir}`, device.id)
 		this.#context.deadlines.disarm(device.expiry)
 		this.#leave(device)
 		this.#byId.delete(device.id)
@@ -243,6 +267,13 @@ export class Devices implements Timed {
 	#leave(device: Device): void {
 		const bound = this.#flows.get(device.flow.key)
 		if (bound === undefined || bound.devices.get(device.agent.aor) !== device) return
+		const other = device.agent.devices.find(
+			(candidate) => candidate !== device && candidate.flow.key === device.flow.key,
+		)
+		if (other !== undefined) {
+			bound.devices.set(device.agent.aor, other)
+			return
+		}
 		bound.devices.delete(device.agent.aor)
 		if (bound.devices.size === 0) this.#flows.delete(device.flow.key)
 	}

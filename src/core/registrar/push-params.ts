@@ -101,3 +101,9 @@ function legacyTopic(appId: string): string {
 function text(params: string, name: string): string {
 	return unescaped(uriParam(params, name) ?? '')
 }
+
+/** The same token for the same app, however it is spelt around them. */
+export function samePush(a: PushParams | undefined, b: PushParams | undefined): boolean {
+	if (a === undefined || b === undefined) return a === b
+	return a.prid.reveal() === b.prid.reveal() && a.topic === b.topic && a.dialect === b.dialect
+}

@@ -2,7 +2,6 @@
  * The REGISTER relay: the phone's REGISTER goes to the PBX with the gateway's own Contact for the agent, and what the
  * PBX accepts becomes a binding here, committed before the phone hears of it.
  */
-import { headerParam, parseNameAddr } from '../../sip/address.ts'
 import { response } from '../../sip/build.ts'
 import { Edit } from '../../sip/edit.ts'
 import { Header } from '../../sip/headers.ts'
@@ -18,10 +17,11 @@ import type { CommitWaiter, Context } from '../context.ts'
 import type { Change } from '../effects.ts'
 import type { Flow, PushParams } from '../model.ts'
 import { forwardEdit, newBranch } from '../proxy/forward.ts'
-import { type Asked, type AskedContact, askedOf, deltaSeconds, shownContact } from './contact.ts'
+import { isStale } from './challenge.ts'
+import { type Asked, type AskedContact, askedOf, grantedIn, shownContact } from './contact.ts'
 import { type Device, type Devices, MAX_DEVICES_PER_AGENT } from './devices.ts'
 import { claimedByAnother, featureCaps, PROVIDERS } from './feature-caps.ts'
-import type { PushDefaults } from './push-params.ts'
+import { type PushDefaults, samePush } from './push-params.ts'
 
 /** RFC 8599 §5.1: a binding shorter than this lapses before a push could refresh it, so no push is promised. */
 export const MIN_PUSH_EXPIRES_SEC = 30
@@ -31,7 +31,7 @@ const RETRY_AFTER_SEC = 10
 
 export interface RegisterObserver {
 	/** The PBX's final answer: what the filter counts. */
-	registerAnswered(flow: Flow, status: number, hadCredentials: boolean, stale: boolean, now: number): void
+	registerAnswered(flow: Flow, aor: string, status: number, hadCredentials: boolean, stale: boolean, now: number): void
 	/** A REGISTER of this device was accepted: it is awake, whatever becomes of the commit. */
 	deviceSeen(device: Device, now: number): void
 	/** The PBX gave no answer at all. */
@@ -111,8 +111,10 @@ class Registration implements ClientUser, CommitWaiter {
 		const { context, transactions } = this.#relay
 		const branch = newBranch(context, this.#request)
 		const edit = forwardEdit(context, this.#request, this.#flow, pbx.listener, branch)
-		/* a phone's preloaded Route names us (baresip); a REGISTER goes to the PBX and nowhere else */
+		/* baresip preloads a Route that names us; a REGISTER goes to the PBX and nowhere else */
 		edit.remove(Header.Route)
+		/* RFC 3261 §10.2: the domain, whatever the phone wrote; else it could have the PBX relay it elsewhere */
+		if (this.#request.requestUri?.host !== context.settings.domain) edit.uri(`sip:${context.settings.domain}`)
 		this.#rewriteContact(edit, pbx.listener, now)
 		for (const provider of this.#caps) edit.append('Feature-Caps', featureCaps(provider))
 		transactions.open(branch, 'REGISTER', edit.finish(), pbx, this, now)
@@ -126,7 +128,7 @@ class Registration implements ClientUser, CommitWaiter {
 		}
 		const { observer, context } = this.#relay
 		this.#relay.waiting--
-		observer.registerAnswered(this.#flow, status, this.#hadCredentials(), isStale(answer), now)
+		observer.registerAnswered(this.#flow, this.#aor, status, this.#hadCredentials(), isStale(answer), now)
 		if (status < 300) return this.#accepted(answer, now)
 		if (status !== 401 && status !== 407) {
 			context.counters.registersRefused++
@@ -188,6 +190,18 @@ class Registration implements ClientUser, CommitWaiter {
 		return PROVIDERS.filter((provider) => !claimedByAnother(claimed, provider))
 	}
 
+	/** RFC 8599 §5.3: somebody nearer to the phone pushes for it. */
+	#isPushedByAnother(): boolean {
+		return (
+			this.#request.find(Header.FeatureCaps) >= 0 &&
+			claimedByAnother(this.#request.rows(Header.FeatureCaps), PROVIDERS[0])
+		)
+	}
+
+	#userAgent(): string | undefined {
+		return this.#request.first(Header.UserAgent)?.slice(0, MAX_USER_AGENT_LENGTH)
+	}
+
 	#hadCredentials(): boolean {
 		return this.#request.find(Header.Authorization) >= 0 || this.#request.find(Header.ProxyAuthorization) >= 0
 	}
@@ -197,25 +211,13 @@ class Registration implements ClientUser, CommitWaiter {
 	#accepted(answer: SipMessage, now: number): void {
 		const { context } = this.#relay
 		context.counters.registersAccepted++
-		const grantedSec = this.#grantedAtPbx(answer)
+		const grantedSec = grantedIn(answer, this.#relay.stableContact(this.#user, this.#flow.listener))
 		const changes: Change[] = []
 		const contacts = this.#applyBindings(grantedSec, changes, now)
 		this.#answerStatus = answer.status
 		this.#answer = this.#phoneAnswer(answer, contacts, grantedSec)
 		if (changes.length === 0) return this.#server.respond(answer.status, this.#answer, now)
 		context.save(changes, this)
-	}
-
-	/** RFC 3261 §10.2.4: the expiry of our Contact in the answer, else its Expires; undefined where it is not bound. */
-	#grantedAtPbx(answer: SipMessage): number | undefined {
-		const own = `${this.#user}@`
-		for (const value of answer.list(Header.Contact)) {
-			const contact = parseNameAddr(value)
-			if (contact === undefined || !contact.uri.slice(contact.uri.indexOf(':') + 1).startsWith(own)) continue
-			const granted = deltaSeconds(headerParam(contact.params, 'expires') ?? undefined)
-			if (granted !== undefined) return granted
-		}
-		return deltaSeconds(answer.first(Header.Expires))
 	}
 
 	/** The Contacts to show to the phone, and the changes to store. */
@@ -251,9 +253,10 @@ class Registration implements ClientUser, CommitWaiter {
 	): void {
 		const expiresAt = now + sec * 1000
 		const pbxExpiresAt = now + pbxSec * 1000
-		const push = sec >= MIN_PUSH_EXPIRES_SEC ? contact.push : undefined
+		const push = sec >= MIN_PUSH_EXPIRES_SEC && !this.#isPushedByAnother() ? contact.push : undefined
 		if (device !== undefined) this.#refresh(device, contact, push, expiresAt, pbxExpiresAt, changes, now)
 		else device = this.#bindNew(contact, push, expiresAt, pbxExpiresAt, changes, now)
+		device.noteOrder(this.#request)
 		this.#relay.observer.deviceSeen(device, now)
 		this.#bound.push(device)
 	}
@@ -276,7 +279,8 @@ class Registration implements ClientUser, CommitWaiter {
 		device.expiresAt = expiresAt
 		device.pbxExpiresAt = pbxExpiresAt
 		device.registeredAt = now
-		if (same) {
+		/* RFC 3261 §10.3 step 7: the answer to an older REGISTER came last, and says nothing of where the phone is */
+		if (same || device.isOlder(this.#request)) {
 			changes.push({
 				table: 'device',
 				op: 'refresh',
@@ -293,7 +297,7 @@ class Registration implements ClientUser, CommitWaiter {
 			device.push = push !== undefined && samePush(device.push, push) ? device.push : push
 			device.tokenDead = false
 			device.stale = false
-			device.userAgent = this.#request.first(Header.UserAgent)?.slice(0, MAX_USER_AGENT_LENGTH) ?? device.userAgent
+			device.userAgent = this.#userAgent() ?? device.userAgent
 			changes.push({ table: 'device', op: 'put', row: { ...device.record(), reach: 'foreground' } })
 		}
 		this.#relay.devices.armExpiry(device)
@@ -311,7 +315,7 @@ class Registration implements ClientUser, CommitWaiter {
 		this.#makeRoom(contact, push, changes, now)
 		const device = devices.bind(
 			{
-				id: devices.takeId(),
+				id: devices.takeId(this.#aor, contact.deviceKey),
 				agent: this.#aor,
 				key: contact.deviceKey,
 				contact: contact.value.uri,
@@ -322,7 +326,7 @@ class Registration implements ClientUser, CommitWaiter {
 				registeredAt: now,
 				reach: 'foreground',
 				tokenDead: false,
-				userAgent: this.#request.first(Header.UserAgent)?.slice(0, MAX_USER_AGENT_LENGTH) ?? '',
+				userAgent: this.#userAgent() ?? '',
 			},
 			now,
 		)
@@ -344,7 +348,7 @@ class Registration implements ClientUser, CommitWaiter {
 			const twin = others.find(
 				(device) => device.key !== contact.deviceKey && device.push?.token.reveal() === push.token.reveal(),
 			)
-			if (twin !== undefined) this.#remove(twin, changes, now)
+			if (twin !== undefined) this.#remove(twin, changes, now, contact.deviceKey)
 		}
 		if (others.length < MAX_DEVICES_PER_AGENT) return
 		this.#relay.context.event('limit-reached', { limit: 'devices-per-agent', agent: this.#aor })
@@ -355,10 +359,10 @@ class Registration implements ClientUser, CommitWaiter {
 		)
 	}
 
-	#remove(device: Device, changes: Change[], now: number): void {
+	#remove(device: Device, changes: Change[], now: number, heir?: string): void {
 		changes.push({ table: 'device', op: 'delete', id: device.id })
 		this.#relay.context.event('device-removed', { agent: this.#aor, device: device.id })
-		this.#relay.devices.unbind(device, now)
+		this.#relay.devices.unbind(device, now, heir)
 	}
 
 	/** A query shows the phone its own bindings, never those of other devices: their Contacts hold their tokens. */
@@ -386,15 +390,3 @@ class Registration implements ClientUser, CommitWaiter {
 
 /** Longest User-Agent kept for the status page. */
 const MAX_USER_AGENT_LENGTH = 120
-
-function samePush(a: PushParams | undefined, b: PushParams | undefined): boolean {
-	if (a === undefined || b === undefined) return a === b
-	return a.prid.reveal() === b.prid.reveal() && a.topic === b.topic && a.dialect === b.dialect
-}
-
-/** RFC 7616 §3.3: the nonce was too old, the password may be right. */
-function isStale(answer: SipMessage): boolean {
-	if (answer.status !== 401 && answer.status !== 407) return false
-	const challenge = answer.first(answer.status === 401 ? Header.WwwAuthenticate : Header.ProxyAuthenticate) ?? ''
-	return /stale\s*=\s*"?true/i.test(challenge)
-}

@@ -22,6 +22,7 @@ import { Branch, type BranchOwner, GHOST_MS } from './device-branch.ts'
 import { inviteFor, pushFor } from './outgoing.ts'
 import { callerOf } from './payload.ts'
 import { endPhantomAnswer } from './phantom.ts'
+import { ANSWERED_ELSEWHERE, CANCELLED_BY_CALLER, HOLD_OVER } from './reasons.ts'
 import { StoredCall } from './stored-call.ts'
 
 /** The device has the INVITE and owes its final response. */
@@ -137,6 +138,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	deviceGone(deviceId: number, now: number): void {
 		const branch = this.branches.find((candidate) => candidate.deviceId === deviceId)
 		if (branch === undefined) return
+		if (branch.wasPushed) return branch.goneForNow(now)
 		branch.on('refused', now)
 		this.settle(now)
 	}
@@ -145,8 +147,8 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 
 	provisional(answer: SipMessage, now: number): void {
 		if (this.over !== undefined) return
-		this.#armTimerC(TIMER_C_MS, now)
 		if (answer.status === 100) return
+		this.#armTimerC(TIMER_C_MS, now)
 		this.#caller.pass(answer, now)
 	}
 
@@ -249,8 +251,8 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		const { context } = this.calls
 		branch.push = 'storing'
 		branch.pushId = context.uuid()
-		context.counters.callsHeld += this.#row.stored ? 0 : 1
-		if (!this.#row.stored)
+		context.counters.callsHeld += this.#row.begun ? 0 : 1
+		if (!this.#row.begun)
 			context.event('call-held', {
 				call: this.id,
 				agent: this.agent,
@@ -261,12 +263,14 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	}
 
 	committed(now: number): void {
+		this.#row.isStored()
 		for (const branch of this.branches) if (branch.push === 'storing') this.#push(branch, now)
 	}
 
 	/** A hold that is not stored does not survive a restart, and works all the same. */
 	commitFailed(_reason: string, now: number): void {
-		this.committed(now)
+		for (const branch of this.branches) if (branch.push === 'storing') this.#push(branch, now)
+		this.#row.lost()
 	}
 
 	pushed(branch: Branch, result: PushResultInput, now: number): void {
@@ -393,7 +397,3 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		return { id, agent, invite: this.invite.bytes, source, receivedAt, holdUntil, toTag, branches, ended: this.over }
 	}
 }
-
-const CANCELLED_BY_CALLER = ['SIP;cause=487;text="Request Terminated"']
-const ANSWERED_ELSEWHERE = ['SIP;cause=200;text="Call completed elsewhere"']
-const HOLD_OVER = ['SIP;cause=480;text="Temporarily Unavailable"']

@@ -15,7 +15,7 @@ import type { Pings } from '../reach/pings.ts'
 import type { Agent, Device, Devices } from '../registrar/devices.ts'
 import type { CallView } from '../snapshot.ts'
 import { AgentCall } from './call.ts'
-import type { Branch } from './device-branch.ts'
+import { type Branch, GHOST_MS } from './device-branch.ts'
 import { callerOf } from './payload.ts'
 
 /** Calls to agents at once, ghosts included: about 8 kB each. Beyond it the PBX gets 503 and tries elsewhere. */
@@ -239,7 +239,9 @@ export class Calls {
 			wakeMs: this.#wakes.get(branch.deviceId)?.wakeMs,
 		}
 		this.#record(row)
-		if (accepted) this.#wakes.set(branch.deviceId, row)
+		/* a device that registered before APNs answered is awake already */
+		if (accepted && branch.device !== undefined && branch.device.registeredAt <= branch.pushedAt)
+			this.#wakes.set(branch.deviceId, row)
 		const name = accepted ? 'push-accepted' : outcome.kind === 'misconfigured' ? 'push-misconfigured' : 'push-refused'
 		const hint = outcome.kind === 'misconfigured' ? outcome.hint : undefined
 		this.context.event(name, {
@@ -259,6 +261,8 @@ export class Calls {
 		if (pushed === undefined) return
 		this.#wakes.delete(device.id)
 		const wakeMs = now - pushed.sentAt
+		/* a refresh long after is no wake */
+		if (wakeMs > this.context.settings.holdMs + GHOST_MS) return
 		device.lastWakeMs = wakeMs
 		this.context.counters.wakes++
 		this.#record({ ...pushed, wakeMs })

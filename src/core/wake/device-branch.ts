@@ -11,6 +11,9 @@ import type { Calls } from './calls.ts'
 /** A flow that gives no answer at all in this time is dead: three copies of the INVITE were sent (0, 0.5, 1.5 s). */
 export const SILENCE_MS = 1_800
 
+/** Some apps sign off and on again as they start; one that signs off and stays off ends the hold after this. */
+export const SIGN_ON_MS = 2_000
+
 /** A phone may wake this long after the end of its call and still be told that it is over. */
 export const GHOST_MS = 60_000
 
@@ -84,9 +87,18 @@ export class Branch implements ClientUser, Timed {
 		return state !== 'ended' && state !== 'doomed' && state !== 'ghost'
 	}
 
+	get wasPushed(): boolean {
+		return this.push === 'sent' || this.push === 'accepted'
+	}
+
+	/** It signed off, perhaps to sign on again at once: it has its id back then, and the hold goes on. */
+	goneForNow(now: number): void {
+		if (this.state === 'waking') this.call.calls.context.deadlines.after(this.#timer, now, SIGN_ON_MS)
+	}
+
 	/** The call is over for it. What never went out, neither INVITE nor push, needs no taking back. */
 	end(now: number): void {
-		const rang = this.client !== undefined || this.push === 'sent' || this.push === 'accepted'
+		const rang = this.client !== undefined || this.wasPushed
 		this.on(this.state === 'waking' && !rang ? 'refused' : 'over', now)
 	}
 
@@ -104,7 +116,10 @@ export class Branch implements ClientUser, Timed {
 	}
 
 	response(_client: ClientTransaction, answer: SipMessage, now: number): void {
-		if (answer.status < 200) {
+		if (answer.status === 100 && this.state === 'calling') {
+			/* it is there, and nothing rings yet: the hold goes on */
+			this.call.calls.context.deadlines.disarm(this.#timer)
+		} else if (answer.status < 200) {
 			const live = this.state === 'calling' || this.state === 'proceeding' || this.state === 'waking'
 			this.on('provisional', now)
 			if (live) this.call.provisional(answer, now)
@@ -124,6 +139,11 @@ export class Branch implements ClientUser, Timed {
 	}
 
 	due(_event: string, now: number): void {
+		if (this.state === 'waking') {
+			/* what goneForNow armed: it did not come back */
+			this.on('refused', now)
+			return this.call.settle(now)
+		}
 		if (this.state !== 'calling') {
 			this.on('lapse', now)
 			return this.call.branchLapsed()
