@@ -391,3 +391,34 @@ describe('an agent calls', () => {
 		expect(rig.words(PBX)).toEqual(['MESSAGE'])
 	})
 })
+
+describe('what belongs to others', () => {
+	test('a phone cannot cancel a call of the PBX, though it knows its Via', () => {
+		const rig = new Rig()
+		const phone = boundPhone(rig)
+		const other = boundPhone(rig, '1002', 'ab'.repeat(32), 8)
+		rig.from(PBX, requestText('INVITE', { branch: 'z9hG4bKinvite', body: SDP }))
+		rig.from(phone.flow, answerTo(rig.last(phone.flow, 'INVITE'), 180))
+		rig.from(other.flow, requestText('CANCEL', { branch: 'z9hG4bKinvite', contact: '' }))
+		expect(rig.words(other.flow)).toEqual(['481 CANCEL'])
+		expect(rig.words(phone.flow)).not.toContain('CANCEL')
+		rig.from(PBX, requestText('CANCEL', { branch: 'z9hG4bKinvite', contact: '' }))
+		expect(rig.words(phone.flow)).toContain('CANCEL')
+	})
+
+	test('an agent asks trusted nodes for nothing out of a dialog', () => {
+		const rig = new Rig({ trust: ['10.0.0.0/8'] })
+		const phone = boundPhone(rig)
+		rig.from(phone.flow, phone.request('MESSAGE', { uri: 'sip:x@10.1.2.3:161' }))
+		expect(rig.words(PBX)).toEqual(['MESSAGE'])
+	})
+
+	test('the Contact of a redirecting phone leaves without its push parameters, in whatever case', () => {
+		const rig = new Rig()
+		const phone = boundPhone(rig)
+		rig.from(PBX, requestText('INVITE', { branch: 'z9hG4bKinvite', body: SDP }))
+		const contact = 'sip:1003@10.0.0.9;PN-PRID=abc;pn-provider=apns;x=1'
+		rig.from(phone.flow, answerTo(rig.last(phone.flow, 'INVITE'), 302, { contact }))
+		expect(rig.last(PBX, '302 INVITE').first(Header.Contact)).toBe('<sip:1003@10.0.0.9;x=1>')
+	})
+})

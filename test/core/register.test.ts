@@ -5,7 +5,18 @@ import { MAX_DEVICES_PER_AGENT } from '../../src/core/registrar/devices.ts'
 import { MAX_TOKEN_LENGTH } from '../../src/core/registrar/push-params.ts'
 import { MIN_PUSH_EXPIRES_SEC } from '../../src/core/registrar/relay.ts'
 import { Header } from '../../src/sip/headers.ts'
-import { answerTo, bind, boundPhone, grant, Phone, pushParamsOf, TOKEN } from './peers.ts'
+import {
+	ACCEPTED,
+	answerTo,
+	bind,
+	boundPhone,
+	fallAsleep,
+	grant,
+	Phone,
+	pushParamsOf,
+	requestText,
+	TOKEN,
+} from './peers.ts'
 import { DOMAIN, flowOf, GATEWAY, PBX, Rig } from './rig.ts'
 
 const HOME = flowOf('198.51.100.7', 40_007)
@@ -540,4 +551,61 @@ test('before the PBX is resolved a REGISTER waits for its retransmission', () =>
 	const rig = new Rig()
 	rig.core.filter.setPbx([])
 	expect(rig.from(HOME, phoneAt().register())).toEqual([])
+})
+
+describe('a phone that comes back', () => {
+	const held = () => {
+		const rig = new Rig()
+		const phone = boundPhone(rig)
+		fallAsleep(rig)
+		rig.from(PBX, requestText('INVITE', { branch: 'z9hG4bKheld' }))
+		rig.pushed(ACCEPTED)
+		return { rig, phone }
+	}
+
+	test('and names its old Contact with expires=0 beside the new one stays bound, in whichever order', () => {
+		for (const order of [0, 1]) {
+			const { rig, phone } = held()
+			const id = rig.core.devices.agent('sip:1001@pbx.example')!.devices[0]!.id
+			const contacts = [phone.contact, `${phone.contact.replace('10.0.0.5', '10.0.0.4')};expires=0`]
+			if (order === 1) contacts.reverse()
+			bind(rig, phone, { contact: contacts.join(', ') })
+			const devices = rig.core.devices.agent('sip:1001@pbx.example')!.devices
+			expect(devices.map((device) => device.id)).toEqual([id])
+			expect(rig.words(phone.flow).filter((word) => word === 'INVITE').length).toBe(1)
+		}
+	})
+
+	test('after it signed off keeps its id, so that its dialogs live on', () => {
+		const rig = new Rig()
+		const phone = boundPhone(rig)
+		const [device] = rig.core.devices.agent('sip:1001@pbx.example')!.devices
+		bind(rig, phone, { expires: 0 })
+		expect(rig.core.devices.agent('sip:1001@pbx.example')).toBeUndefined()
+		bind(rig, phone)
+		const [again] = rig.core.devices.agent('sip:1001@pbx.example')!.devices
+		expect([again!.id, again!.routeToken]).toEqual([device!.id, device!.routeToken])
+	})
+
+	test('an older REGISTER whose answer comes last does not move it back', () => {
+		const rig = new Rig()
+		const phone = boundPhone(rig)
+		const old = phone.register()
+		rig.from(flowOf('192.0.2.99', 9), old)
+		const late = rig.last(PBX, 'REGISTER')
+		bind(rig, phone)
+		rig.from(PBX, grant(late))
+		expect(rig.core.devices.agent('sip:1001@pbx.example')!.devices[0]!.flow.key).toBe(phone.flow.key)
+	})
+})
+
+test('the expiry granted is that of our Contact, not of a desk phone registered beside it', () => {
+	const rig = new Rig()
+	const phone = boundPhone(rig)
+	rig.from(phone.flow, phone.register())
+	const register = rig.last(PBX, 'REGISTER')
+	const own = register.first(Header.Contact)!
+	const answer = grant(register).replace(/^Contact: .*$/m, `Contact: <sip:1001@10.9.9.9>;expires=15, ${own}`)
+	rig.from(PBX, answer)
+	expect(rig.last(phone.flow, '200 REGISTER').first(Header.Contact)).toContain('expires=3600')
 })

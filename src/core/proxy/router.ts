@@ -284,12 +284,12 @@ export class Router {
 
 	#cancelled(cancel: SipMessage, source: Flow, symmetric: boolean, now: number): boolean {
 		if (cancel.method !== 'CANCEL') return false
-		const found = this.#transactions.cancelled(cancel)
-		/* RFC 3261 §22: only who sent the INVITE may cancel it; its Via is no secret to the phones it went to */
-		const server =
-			found?.answerTo.address === source.address && (!symmetric || found.answerTo.port === source.port)
-				? found
-				: undefined
+		const server = this.#transactions.cancelled(cancel)
+		if (server !== undefined && !isSender(server, source, symmetric)) {
+			/* RFC 3261 §22: who did not send the INVITE may not cancel it. Answered without a transaction, which would absorb the right one */
+			this.#context.send(source, response(cancel, source, 481, { toTag: this.#context.id() }))
+			return true
+		}
 		const own = this.#serve(cancel, source, symmetric)
 		const status = server === undefined ? 481 : 200
 		own.respond(status, response(cancel, source, status, { toTag: this.#context.id() }), now)
@@ -372,4 +372,9 @@ function seenAt(device: Device): number {
 /** The Request-URI, or what a strict router left us instead of it. */
 function targetOf(request: SipMessage, route: OwnRoute): SipUri | undefined {
 	return route.strictUri === undefined ? request.requestUri : parseUri(route.strictUri)
+}
+
+/** Did this transaction's request come from there? Its Via is no secret to the phones it went to. */
+function isSender({ answerTo }: ServerTransaction, source: Flow, symmetric: boolean): boolean {
+	return answerTo.address === source.address && (!symmetric || answerTo.port === source.port)
 }
