@@ -45,7 +45,7 @@ function forked() {
 	return { rig, first: first!, second: second! }
 }
 
-test('of finished transactions the oldest is forgotten before its 32 s when there are 65,536', () => {
+test('of finished transactions the oldest is forgotten before its 32 s when there are 16,384', () => {
 	const { layer } = transactions()
 	const encoder = new TextEncoder()
 	const text = sample([['CSeq', '1 OPTIONS']], 'OPTIONS sip:lena@dest.example SIP/2.0')
