@@ -34,7 +34,7 @@ export class Loop {
 	#timer: ReturnType<typeof setTimeout> | undefined
 	#armedFor = Infinity
 	#saves: SaveEffect[] = []
-	#flush: 'none' | 'lazy' | 'soon' = 'none'
+	#flush: 'none' | 'owed' | 'lazy' | 'soon' = 'none'
 	#lazyTimer: ReturnType<typeof setTimeout> | undefined
 	#closed = false
 
@@ -108,13 +108,12 @@ export class Loop {
 		if (effect.ticket !== 0 && this.#flush !== 'soon') {
 			this.#flush = 'soon'
 			setImmediate(this.#flushNow)
-		} else if (this.#flush === 'none') {
-			this.#flushIn(LAZY_COMMIT_MS)
-		}
+		} else if (this.#flush === 'none' || this.#flush === 'owed') this.#flushIn('lazy', LAZY_COMMIT_MS)
 	}
 
-	#flushIn(ms: number): void {
-		this.#flush = 'lazy'
+	#flushIn(why: 'owed' | 'lazy', ms: number): void {
+		clearTimeout(this.#lazyTimer)
+		this.#flush = why
 		this.#lazyTimer = setTimeout(this.#flushNow, ms)
 	}
 
@@ -129,7 +128,7 @@ export class Loop {
 		/* one change was at fault, not the store: the others must not suffer for it */
 		if (done.code === 'rejected' && saves.length > 1) return this.#flushSingly(saves)
 		this.#saves = owed(saves)
-		if (this.#saves.length > 0) this.#flushIn(OWED_RETRY_MS)
+		if (this.#saves.length > 0) this.#flushIn('owed', OWED_RETRY_MS)
 		this.input({ type: 'commit-failed', tickets: ticketsOf(saves), reason: done.reason })
 	}
 
@@ -145,7 +144,7 @@ export class Loop {
 /** What a failed commit left is tried again after this, where nothing else is to be stored sooner. */
 export const OWED_RETRY_MS = 5_000
 
-/** Changes kept over from failed commits: 100 octets each; beyond it the oldest go, and a restart brings back what they took. */
+/** Changes kept over from failed commits; beyond it the oldest go, and a restart brings back what they took away. */
 export const MAX_OWED = 65_536
 
 /**
