@@ -4,7 +4,8 @@ import { LAZY_COMMIT_MS } from '../../src/loop.ts'
 import { Header } from '../../src/sip/headers.ts'
 import { type Call, type Hold, isFinal, type Ledger } from './ledger.ts'
 import { keyOf } from './network.ts'
-import type { Out } from './record.ts'
+import type { In, Out } from './record.ts'
+import { isPbx } from './scenario.ts'
 
 /** A ghost lives for a minute; at its very end anything may happen. */
 const GHOST_MS = 59_000
@@ -58,7 +59,7 @@ function idOf(ledger: Ledger, id: string): string | undefined {
 export function heldNoLonger(ledger: Ledger): string[] {
 	const { holdMs } = ledger.world.scenario.settings
 	return ledger.toAgents.flatMap(({ invite, answers }) => {
-		const until = invite.at + holdMs
+		const until = (answers[0]?.at ?? invite.at) + holdMs
 		const final = answers.find(isFinal)
 		const { callId } = invite.message
 		if (answers.length === 0 || (final !== undefined && final.at <= until)) return []
@@ -82,7 +83,7 @@ function distinct(finals: readonly Out[]): Out[] {
 
 export function cancelled(ledger: Ledger): string[] {
 	return ledger.ins.flatMap((cancel) => {
-		if (cancel.message.method !== 'CANCEL' || cancel.message.fault !== undefined) return []
+		if (cancel.message.method !== 'CANCEL' || !isPbx(cancel.peer)) return []
 		const { callId, via } = cancel.message
 		const { entries } = ledger
 		for (let i = cancel.index + 1; entries[i]?.cause === cancel.index; i++) {
@@ -130,6 +131,30 @@ function isGone(ledger: Ledger, hold: Hold, until: number): boolean {
 	})
 }
 
+/** Invariant 11, the other way round: a phone that has ended a call itself never gets its INVITE again. */
+export function toldOnce(ledger: Ledger): string[] {
+	const ended = new Map<string, In>()
+	return ledger.entries.flatMap((entry) => {
+		if (entry.kind !== 'in' && entry.kind !== 'out') return []
+		const { message, index } = entry
+		const { branch } = message.via
+		/* what a stranger says is not heard: it causes nothing */
+		const isHeard = ledger.entries[index + 1]?.cause === index
+		if (
+			entry.kind === 'in' &&
+			message.status >= 200 &&
+			message.cseqMethod === 'INVITE' &&
+			isHeard &&
+			!ended.has(branch)
+		)
+			ended.set(branch, entry)
+		if (entry.kind === 'in' || message.method !== 'INVITE' || isPbx(entry.peer)) return []
+		const end = ended.get(branch)
+		if (end === undefined || ledger.lostWithKill(end)) return []
+		return [`${message.callId} was offered again (${index}) to a phone that had ended it (${end.index})`]
+	})
+}
+
 /** Invariant 11, its second half: nothing rings at the end, and every CANCEL says why. */
 export function hungUp(ledger: Ledger): string[] {
 	return ledger.world.handsets.flatMap((handset) => {
@@ -152,6 +177,8 @@ export function hungUp(ledger: Ledger): string[] {
 /** What the caller said in its CANCEL, where that ended the call. */
 function keeps(ledger: Ledger, callId: string, reason: string): boolean {
 	const call = ledger.toAgents.find(({ invite }) => invite.message.callId === callId)
+	const final = call?.answers.find(isFinal)
+	if (final !== undefined && ledger.lostWithKill(final)) return true
 	const said = call?.cancels[0]?.message.first(Header.Reason)
 	/* a 6xx had ended the other phones before */
 	if (reason.startsWith('SIP;cause=6')) return true
@@ -162,10 +189,9 @@ function keeps(ledger: Ledger, callId: string, reason: string): boolean {
 function isLost(ledger: Ledger, callId: string, startedAt: number): boolean {
 	const offer = ledger.offers.findLast((candidate) => candidate.callId === callId && candidate.out.at <= startedAt)
 	/* its binding lapsed with the INVITE in its socket: what it then answers is a stranger's */
-	if (offer !== undefined && ledger.removedBetween(offer.deviceId, offer.out.index, ledger.settledIndex)) return true
+	const first = ledger.offers.find(({ branch }) => branch === offer?.branch)
+	if (first !== undefined && ledger.removedBetween(first.deviceId, first.out.index, ledger.settledIndex)) return true
 	const since = (offer?.out.at ?? startedAt) - LAZY_COMMIT_MS
 	const learnt = ledger.ins.filter(({ message }) => message.via.branch === offer?.branch && message.status >= 200)
-	return ledger.kills.some(
-		({ at }) => at >= since || learnt.some((answer) => at >= answer.at && at <= answer.at + 2 * LAZY_COMMIT_MS),
-	)
+	return ledger.kills.some(({ at }) => at >= since) || learnt.some((answer) => ledger.lostWithKill(answer))
 }

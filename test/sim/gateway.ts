@@ -5,7 +5,7 @@ import type { Effect, PushEffect, SaveEffect } from '../../src/core/effects.ts'
 import type { Input } from '../../src/core/inputs.ts'
 import type { Settings } from '../../src/core/settings.ts'
 import type { Endpoint } from '../../src/demo/dialog.ts'
-import { LAZY_COMMIT_MS, owed } from '../../src/loop.ts'
+import { LAZY_COMMIT_MS, OWED_RETRY_MS, owed } from '../../src/loop.ts'
 import { parse } from '../../src/sip/parse.ts'
 import type { Agenda } from './agenda.ts'
 import type { Chance } from './chance.ts'
@@ -50,7 +50,7 @@ export class SimGateway {
 	readonly #key: string
 	#armedFor = Number.POSITIVE_INFINITY
 	#saves: SaveEffect[] = []
-	#flush: 'none' | 'lazy' | 'soon' = 'none'
+	#flush: 'none' | 'owed' | 'lazy' | 'soon' = 'none'
 
 	constructor(parts: GatewayParts) {
 		this.#parts = parts
@@ -192,10 +192,20 @@ export class SimGateway {
 		if (effect.ticket !== 0 && this.#flush !== 'soon') {
 			this.#flush = 'soon'
 			agenda.after(chance.between(0, disk.slowMs), () => this.#live(life) && this.#flushNow())
-		} else if (this.#flush === 'none') {
-			this.#flush = 'lazy'
-			agenda.after(LAZY_COMMIT_MS, () => this.#live(life) && this.#flushNow())
-		}
+		} else if (this.#flush === 'none' || this.#flush === 'owed') this.#flushIn('lazy', LAZY_COMMIT_MS)
+	}
+
+	/** An alarm that something sooner has overtaken finds nothing to do, or stores early what may be stored early. */
+	#flushIn(why: 'owed' | 'lazy', ms: number): void {
+		const { agenda, record } = this.#parts
+		const { life } = record
+		this.#flush = why
+		agenda.after(ms, () => this.#live(life) && this.#flushNow())
+	}
+
+	#owe(saves: SaveEffect[]): void {
+		this.#saves = saves
+		if (saves.length > 0) this.#flushIn('owed', OWED_RETRY_MS)
 	}
 
 	#flushNow(): void {
@@ -207,7 +217,7 @@ export class SimGateway {
 		if (!done.ok && done.code === 'rejected' && saves.length > 1) {
 			for (const save of saves) this.#tell([save], this.store.commit(save.changes))
 		} else {
-			if (!done.ok) this.#saves = owed(saves)
+			if (!done.ok) this.#owe(owed(saves))
 			this.#tell(saves, done)
 		}
 	}

@@ -1,11 +1,8 @@
 /** Invariants 3 to 6 and 8: whom the gateway waits for, whom it wakes, and when it lets an INVITE go. */
 import { SILENCE_MS } from '../../src/core/wake/device-branch.ts'
-import { type Hold, isFinal, type Ledger } from './ledger.ts'
+import { type Hold, isFinal, type Ledger, STORED_MS } from './ledger.ts'
 import type { PushResult } from './record.ts'
 import { isPbx } from './scenario.ts'
-
-/** From the PBX's 2xx to the commit that follows it. */
-const COMMIT_MS = 100
 
 /** Nothing heard for this long, at the least: the time a ping has for its answer. */
 const PONG_MS = 1_500
@@ -20,7 +17,7 @@ export function heldUntilRegistered(ledger: Ledger): string[] {
 			({ accepted, ...registration }) =>
 				registration.handset === handset &&
 				accepted !== undefined &&
-				accepted.at >= hold.at - COMMIT_MS &&
+				accepted.at >= hold.at - STORED_MS &&
 				accepted.index < sent.out.index,
 		)
 		return woken ? [] : [`${hold.callId} was released to ${handset?.plan.name} without a 2xx to its REGISTER`]
@@ -71,9 +68,17 @@ export function oneBranch(ledger: Ledger): string[] {
 			found.push(`${callId} went to device ${deviceId} as ${known} and as ${branch}`)
 		branches.set(key, branch)
 	}
-	for (const { message, peer } of ledger.outs)
-		if (isPbx(peer) && message.status === 482 && message.cseqMethod === 'INVITE')
+	/* a call that was not held when the gateway was killed is a new one for it, and a merged one for the phone */
+	for (const { message, peer, index } of ledger.outs) {
+		const call = ledger.toAgents.find(({ invite }) => invite.message.callId === message.callId)
+		if (
+			isPbx(peer) &&
+			message.status === 482 &&
+			message.cseqMethod === 'INVITE' &&
+			!ledger.killedBetween(call?.invite.index ?? 0, index)
+		)
 			found.push(`482 to ${message.callId} reached the caller`)
+	}
 	return found
 }
 
@@ -107,11 +112,12 @@ export function oncePushed(ledger: Ledger): string[] {
 	})
 }
 
-/** Invariant 6. */
+/** Invariant 6. After a kill before its end was stored, nobody knows of it. */
 export function withInvite(ledger: Ledger): string[] {
 	return ledger.pushes.flatMap(({ callId, index }) => {
 		const call = ledger.toAgents.find(({ invite }) => invite.message.callId === callId && invite.index < index)
-		const over = call?.answers.some((answer) => isFinal(answer) && answer.index < index)
+		const final = call?.answers.find((answer) => isFinal(answer) && answer.index < index)
+		const over = final !== undefined && !ledger.lostWithKill(final)
 		return call !== undefined && !over
 			? []
 			: [`a push went out for ${callId}, which ${over ? 'is over' : 'nobody offered'}`]

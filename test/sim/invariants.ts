@@ -1,5 +1,5 @@
 /** What always holds, each as a named check of a whole run. A check gives a sentence for each place where it does not. */
-import { answeredOnce, cancelled, ghosts, heldNoLonger, hungUp } from './calls.checks.ts'
+import { answeredOnce, cancelled, ghosts, heldNoLonger, hungUp, toldOnce } from './calls.checks.ts'
 import { heldUntilRegistered, oncePushed, oneBranch, proven, refused, released, withInvite } from './holds.checks.ts'
 import { Ledger } from './ledger.ts'
 import { admitted, hidden, noted, settled, sound, stable } from './walls.checks.ts'
@@ -25,6 +25,7 @@ export const INVARIANTS: Readonly<Record<string, Check>> = {
 	'10. the Contact at the PBX is a function of the agent alone': stable,
 	'11. a phone that wakes for a call that is over gets INVITE': ghosts,
 	'11. and CANCEL, with the Reason kept': hungUp,
+	'11. and no INVITE once it has ended the call itself': toldOnce,
 	'12. memory held for strangers is bounded': noted('12'),
 	'13. nothing secret is shown': noted('13'),
 	'nothing is left behind': settled,

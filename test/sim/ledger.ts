@@ -59,6 +59,9 @@ export interface Registration {
 	accepted: In | undefined
 }
 
+/** What is worth storing is stored this long after it happened, slow disks and lazy commits together. */
+export const STORED_MS = 100
+
 export class Ledger {
 	readonly world: World
 	readonly entries: readonly Entry[]
@@ -128,6 +131,16 @@ export class Ledger {
 		return this.#removals.some(
 			({ entry, ids, bound }) =>
 				entry.index > from && entry.index < to && (ids.includes(deviceId) || !(bound?.includes(deviceId) ?? true)),
+		)
+	}
+
+	/** Was it killed before it could store what came of this? Nobody knows of that afterwards. */
+	lostWithKill(from: Entry): boolean {
+		const kill = this.kills.find(({ index }) => index > from.index)
+		if (kill === undefined) return false
+		return (
+			kill.at <= from.at + STORED_MS ||
+			this.entries.slice(from.index, kill.index).some(({ kind }) => kind === 'commit-failed')
 		)
 	}
 
