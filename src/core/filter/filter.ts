@@ -127,9 +127,9 @@ export class Filter {
 
 	#drop(request: SipMessage, source: string, now: number): StrangerVerdict {
 		this.#context.counters.strangersDropped++
-		const reject =
-			this.#context.settings.strangers === 'reject' && request.method !== 'ACK' && this.sources.take(source, now)
-		return reject ? REJECT : DROP
+		/* before the name of the PBX is resolved, the stranger may be the PBX: its INVITE comes again, a 403 would end the call */
+		if (this.#context.settings.strangers === 'drop' || this.#pbx.length === 0 || request.method === 'ACK') return DROP
+		return this.sources.take(source, now) ? REJECT : DROP
 	}
 
 	/** Is it a device we know by what only it knows, its instance or token, and not too often? */
