@@ -93,7 +93,9 @@ export function proven(ledger: Ledger): string[] {
 			({ branch, out }) => branch === hold.branch && out.life === hold.life && out.index < hold.index,
 		)
 		const since = hold.at - (isSilent ? SILENCE_MS : PONG_MS)
-		const heard = ledger.heard(handset).find(({ at, index }) => at > since && index < hold.index)
+		const heard = ledger
+			.heard(handset)
+			.find(({ at, index, life }) => at > since && index < hold.index && life === hold.life)
 		return heard === undefined
 			? []
 			: [`${handset.plan.name} was pushed to for ${hold.callId}, ${hold.at - heard.at} ms after it was heard`]

@@ -10,4 +10,5 @@ export const PINNED: readonly { readonly seed: number; readonly sentence: string
 	{ seed: 727, sentence: 'a phone answers a ping, and the INVITE is lost three times' },
 	{ seed: 739, sentence: 'a phone repeats an answer nobody waits for: it is awake' },
 	{ seed: 1143, sentence: 'a call ends while the disk is full' },
+	{ seed: 30089, sentence: 'the PBX calls before its name is resolved, and strangers are rejected' },
 ]
