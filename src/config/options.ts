@@ -33,7 +33,7 @@ export const OPTIONS = {
 		repeatable: true,
 		group: 'SIP',
 		help: 'where phones and the PBX reach the gateway',
-		doc: 'On a machine with several addresses name one listener for each: an answer must leave from the address the request came to.',
+		doc: 'On a machine with several addresses name the one that phones and the PBX use: an answer must leave from the address the request came to. This version has one listener.',
 	},
 	advertise: {
 		flag: 'advertise',
@@ -41,7 +41,7 @@ export const OPTIONS = {
 		repeatable: true,
 		group: 'SIP',
 		help: 'the address of the gateway as phones and the PBX see it',
-		doc: 'Needed behind a NAT and with a listener on 0.0.0.0 or ::. One for each --listen, in the same order. Without a port it is the port of the listener.',
+		doc: 'Needed behind a NAT and with a listener on 0.0.0.0 or ::. Without a port it is the port of the listener.',
 	},
 	domain: {
 		flag: 'domain',

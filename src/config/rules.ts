@@ -23,12 +23,10 @@ export function warnings(config: Config): string[] {
 }
 
 function advertiseRules({ listen, advertise }: Config): string[] {
-	if (advertise.length !== 0 && advertise.length !== listen.length) {
-		const counts = `${advertise.length} --advertise for ${listen.length} --listen`
-		return [`There are ${counts}: give one for each listener, in the same order, or none.`]
-	}
-	const twice = listen.find((a, i) => listen.findIndex((b) => a.address === b.address && a.port === b.port) !== i)
-	if (twice) return [`--listen ${twice.address} port ${twice.port} is given twice: once is enough.`]
+	/* the PBX must see one Contact for an agent, whichever way its phones come in */
+	if (listen.length > 1)
+		return [`--listen is given ${listen.length} times: this version has one listener, so give it once.`]
+	if (advertise.length > 1) return [`--advertise is given ${advertise.length} times: give it once, as --listen.`]
 	const wildcard = advertise.length === 0 ? listen.find((l) => isWildcard(l.address)) : undefined
 	if (!wildcard)
 		return advertise.some((a) => isWildcard(a.host)) ? [`--advertise needs an address that phones can reach.`] : []

@@ -111,15 +111,14 @@ describe('check', () => {
 		expect(text).toEndWith('\n2 to mend before the gateway can do its work.\n')
 	})
 
-	test('each listener is looked at, by the address that is advertised for it', async () => {
-		const second = ['--listen=udp:192.0.2.9:5070', '--advertise=gw.example', '--advertise=[2001:db8::1]:6000']
+	test('the listener is looked at, by the address that is advertised for it', async () => {
 		const asked: string[] = []
-		const findings = await check({ bindUdp: async (...where) => void asked.push(where.join()) }, ...second)
-		expect(asked).toEqual(['192.0.2.1,5060', '192.0.2.9,5070'])
-		expect(notRight(findings)).toEqual([
-			'warning: The advertised address gw.example:5060 is none of this machine.',
-			'warning: The advertised address [2001:db8::1]:6000 is none of this machine.',
-		])
+		const findings = await check(
+			{ bindUdp: async (...where) => void asked.push(where.join()) },
+			'--advertise=gw.example',
+		)
+		expect(asked).toEqual(['192.0.2.1,5060'])
+		expect(notRight(findings)).toEqual(['warning: The advertised address gw.example:5060 is none of this machine.'])
 	})
 
 	test('the server of --apns-url is tried with the authority of --apns-ca', async () => {

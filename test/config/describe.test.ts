@@ -61,16 +61,11 @@ describe('the configuration for the status page', () => {
 
 describe('settings of the core', () => {
 	test('an advertised address goes before the listener, and IPv6 stands in brackets', () => {
-		const two = configOf(
-			...[
-				'--listen=udp:0.0.0.0:5062',
-				'--advertise=gw.example',
-				'--listen=udp:[::]:5060',
-				'--advertise=[2001:db8::1]:6060',
-			],
-		)
-		expect(settingsOf(two, '1.0.0').advertised).toEqual([
+		const advertised = (...flags: string[]) => settingsOf(configOf(...flags), '1.0.0').advertised
+		expect(advertised('--listen=udp:0.0.0.0:5062', '--advertise=gw.example')).toEqual([
 			{ host: 'gw.example', port: 5062 },
+		])
+		expect(advertised('--listen=udp:[::]:5060', '--advertise=[2001:db8::1]:6060')).toEqual([
 			{ host: '[2001:db8::1]', port: 6060 },
 		])
 		const own = configOf('--listen=udp:[2001:db8::2]:5060')

@@ -61,8 +61,7 @@ export class Pings implements DeviceWatcher {
 		if (pingIntervalMs === 0) return
 		const pinger = new Pinger(this, device)
 		this.#pingers.set(device.id, pinger)
-		const phase = (device.id * GOLDEN_RATIO) % 1
-		this.#context.deadlines.at(pinger.next, now + phase * pingIntervalMs)
+		this.#context.deadlines.at(pinger.next, this.#turnOf(device, now))
 	}
 
 	deviceGone(device: Device): void {
@@ -103,9 +102,17 @@ export class Pings implements DeviceWatcher {
 		}
 		if (device.reach === 'foreground') return false
 		device.reach = 'foreground'
-		if (pinger !== undefined) this.#context.deadlines.after(pinger.next, now, this.#context.settings.pingIntervalMs)
+		if (pinger !== undefined) this.#context.deadlines.at(pinger.next, this.#turnOf(device, now))
 		this.#context.event('device-foreground', { agent: device.agent.aor, device: device.id })
 		return true
+	}
+
+	/** The next moment that is this device's: devices that bind or wake together are not pinged together. */
+	#turnOf(device: Device, now: number): number {
+		const { pingIntervalMs } = this.#context.settings
+		const phaseMs = Math.floor(((device.id * GOLDEN_RATIO) % 1) * pingIntervalMs)
+		const sinceMs = (now - phaseMs) % pingIntervalMs
+		return now + pingIntervalMs - sinceMs
 	}
 
 	seen(device: Device, now: number): void {
