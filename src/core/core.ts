@@ -168,7 +168,7 @@ export class Core {
 	#strangerRequest(message: SipMessage, flow: Flow, now: number): void {
 		const known = message.method === 'REGISTER' ? this.transactions.findServer(message) : undefined
 		if (known !== undefined) return this.transactions.absorb(known, message, now)
-		const verdict = this.filter.judge(message, flow, now)
+		const verdict = this.filter.judge(message, flow, this.devices.flow(flow.key) !== undefined, now)
 		if (verdict.admit) this.#strangerRegister(message, flow, verdict.name, now)
 		else if (verdict.reject) this.#reject(message, flow)
 	}

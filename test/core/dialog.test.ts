@@ -422,3 +422,18 @@ describe('what belongs to others', () => {
 		expect(rig.last(PBX, '302 INVITE').first(Header.Contact)).toBe('<sip:1003@10.0.0.9;x=1>')
 	})
 })
+
+test('a made-up dialog carries no name of another agent, bound or not', () => {
+	const { rig, phone, fromPhone, route } = answered()
+	const forged = {
+		callId: 'made-up',
+		from: '<sip:1002@pbx.example>;tag=x',
+		to: '<sip:600@pbx.example>;tag=y',
+		rows: [`Route: ${route}`],
+	}
+	rig.from(phone.flow, phone.request('MESSAGE', forged))
+	expect([rig.words(phone.flow), rig.words(PBX)]).toEqual([['403 MESSAGE'], []])
+	/* in a call that is live it may well be what the PBX called */
+	rig.from(phone.flow, fromPhone('BYE', { from: '<sip:queue@pbx.example>;tag=phone' }))
+	expect(rig.words(PBX)).toEqual(['BYE'])
+})

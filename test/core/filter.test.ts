@@ -254,6 +254,15 @@ describe('a ban', () => {
 		expect(rig.core.admits(0, phone.flow.address, phone.flow.port, new Uint8Array(20))).toBe(true)
 	})
 
+	test('nor a second name that a bound flow of that address registers', () => {
+		const rig = new Rig()
+		const phone = boundPhone(rig)
+		rig.core.filter.sources.ban(phone.flow.address, 'scanner', rig.now)
+		rig.clear()
+		rig.from(phone.flow, new Phone('1002', phone.flow).register())
+		expect(rig.words(PBX)).toEqual(['REGISTER'])
+	})
+
 	test('the transport is told before it keeps anything: a banned source may only say REGISTER', () => {
 		const rig = new Rig()
 		rig.core.filter.sources.ban('203.0.113.66', 'scanner', rig.now)

@@ -78,11 +78,12 @@ export class Filter {
 	}
 
 	/** A request of a source without a binding, or in a name not bound on its flow. */
-	judge(request: SipMessage, flow: Flow, now: number): StrangerVerdict {
+	judge(request: SipMessage, flow: Flow, isBound: boolean, now: number): StrangerVerdict {
 		const { counters } = this.#context
 		const source = sourceOf(flow.address)
-		const banned = this.sources.isBanned(source)
-		if (!banned && isScanner(request.first(Header.UserAgent))) {
+		/* a ban never hits a bound flow; its rate for other names is that of a stranger */
+		const banned = !isBound && this.sources.isBanned(source)
+		if (!banned && !isBound && isScanner(request.first(Header.UserAgent))) {
 			this.sources.ban(source, 'scanner', now)
 			return DROP
 		}
@@ -119,10 +120,14 @@ export class Filter {
 		return name !== undefined && bound.devices.has(name.aor) ? name : undefined
 	}
 
-	/** In a dialog From is what the other side called; only another agent's own name is refused. */
-	usesForeignName(request: SipMessage, bound: BoundFlow): boolean {
+	/**
+	 * In a dialog From is what the other side called. `agent`: it is another agent's name, which is refused. `name`: one of our
+	 * domain that is not of this flow, and may only be right in a call there is.
+	 */
+	foreignName(request: SipMessage, bound: BoundFlow): 'agent' | 'name' | undefined {
 		const name = nameOf(request.first(Header.From), this.#context.settings.domain)
-		return name !== undefined && !bound.devices.has(name.aor) && this.#devices.agent(name.aor) !== undefined
+		if (name === undefined || bound.devices.has(name.aor)) return undefined
+		return this.#devices.agent(name.aor) === undefined ? 'name' : 'agent'
 	}
 
 	#drop(request: SipMessage, source: string, now: number): StrangerVerdict {

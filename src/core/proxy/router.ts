@@ -209,7 +209,7 @@ export class Router {
 	}
 
 	#inDialogToPbx(request: SipMessage, bound: BoundFlow, device: Device, route: OwnRoute, now: number): void {
-		if (!bound.devices.has(device.agent.aor) || this.#filter.usesForeignName(request, bound))
+		if (!bound.devices.has(device.agent.aor) || this.#isForeign(request, bound, device))
 			return this.#ownNameViolation(request, bound, now)
 		if (request.method !== 'ACK' && this.refuse(request, bound.flow, now, route.strictUri)) return
 		this.#passToPbx(request, bound, bound.devices.get(device.agent.aor)!, route, this.#ending(request), now)
@@ -255,6 +255,12 @@ export class Router {
 		if (uri?.user === undefined || !this.#own.includes(uri)) return target
 		const password = uri.password === undefined ? '' : `:${uri.password}`
 		return `${uri.scheme}:${uri.user}${password}@${hostPort(this.#context.settings.domain, 0)}${uri.params}`
+	}
+
+	/** A made-up dialog must not carry another's name; in a live one From is whatever the PBX called. */
+	#isForeign(request: SipMessage, bound: BoundFlow, device: Device): boolean {
+		const foreign = this.#filter.foreignName(request, bound)
+		return foreign === 'agent' || (foreign === 'name' && !this.#calls.isLive(request.callId, device.agent.aor))
 	}
 
 	#ownNameViolation(request: SipMessage, bound: BoundFlow, now: number): void {

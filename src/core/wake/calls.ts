@@ -302,6 +302,10 @@ export class Calls {
 		this.#live.delete(callId)
 	}
 
+	isLive(callId: string, aor: string): boolean {
+		return this.#live.peek(callId)?.agent === aor
+	}
+
 	get liveCount(): number {
 		return this.#live.size
 	}
