@@ -86,7 +86,7 @@ export class Core {
 			case 'fires':
 				return this.#fires(now)
 			case 'push-result':
-				return this.calls.pushed(input, now)
+				return this.calls.pushes.answered(input, now)
 			case 'committed':
 				return this.context.committed(input.tickets, now)
 			case 'commit-failed':

@@ -15,7 +15,7 @@ export function snapshotOf(core: Core, now: number): Snapshot {
 		storeFault: context.storeFault,
 		agents,
 		calls: calls.views(),
-		pushes: calls.outcomes,
+		pushes: calls.pushes.outcomes,
 		bans: filter.sources.bans(),
 		counters: { ...context.counters },
 		gauges: gaugesOf(core),

@@ -1,8 +1,8 @@
 /** Calls of the PBX to phones that sleep. */
 import { describe, expect, test } from 'bun:test'
 import type { PushOutcome } from '../../src/core/inputs.ts'
-import { MAX_PUSHES_SHOWN, tokenDied } from '../../src/core/wake/calls.ts'
 import { GHOST_MS, SIGN_ON_MS, SILENCE_MS } from '../../src/core/wake/device-branch.ts'
+import { MAX_PUSHES_SHOWN, tokenDied } from '../../src/core/wake/pushes.ts'
 import { Header } from '../../src/sip/headers.ts'
 import { ACCEPTED, answerTo, BAD_TOKEN, bind, boundPhone, fallAsleep, grant, Phone, requestText, SDP } from './peers.ts'
 import { flowOf, PBX, Rig } from './rig.ts'

@@ -107,7 +107,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		if (now >= this.holdUntil) return
 		for (const branch of this.branches) {
 			const { device, push, pushId } = branch
-			if (push !== 'sent' || this.calls.knowsOutcome(pushId)) continue
+			if (push !== 'sent' || this.calls.pushes.knowsOutcome(pushId)) continue
 			if (device !== undefined && device.registeredAt <= this.receivedAt) this.#push(branch, now)
 		}
 		this.settle(now)
@@ -323,7 +323,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		}
 		branch.push = 'sent'
 		branch.pushedAt = now
-		calls.push(branch, pushFor(this, branch.pushId, device.push))
+		calls.pushes.send(branch, pushFor(this, branch.pushId, device.push))
 	}
 
 	#ring(now: number): void {

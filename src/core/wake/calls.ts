@@ -1,22 +1,20 @@
-/** All calls to agents, the pushes that are out for them, and the calls that are live. */
-
+/** All calls to agents, and the calls that are live. */
 import { Lru } from '../../lib/lru.ts'
 import { response } from '../../sip/build.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import { parse } from '../../sip/parse.ts'
 import type { ServerTransaction, Transactions } from '../../transaction/transactions.ts'
 import { answerDestination } from '../../transaction/transactions.ts'
-import type { CommitWaiter, Context } from '../context.ts'
-import type { PushEffect } from '../effects.ts'
-import type { PushOutcome, PushResultInput } from '../inputs.ts'
+import type { Context } from '../context.ts'
 import type { Flow, HeldCallRecord, PushOutcomeRecord } from '../model.ts'
 import { type OwnAddresses, type OwnRoute, ownRoute } from '../proxy/route.ts'
 import type { Pings } from '../reach/pings.ts'
 import type { Agent, Device, Devices } from '../registrar/devices.ts'
 import type { CallView } from '../snapshot.ts'
 import { AgentCall } from './call.ts'
-import { type Branch, GHOST_MS } from './device-branch.ts'
+import type { Branch } from './device-branch.ts'
 import { callerOf } from './payload.ts'
+import { Pushes } from './pushes.ts'
 
 /** Calls to agents at once, ghosts included: about 8 kB each. Beyond it the PBX gets 503 and tries elsewhere. */
 export const MAX_CALLS = 20_000
@@ -24,30 +22,17 @@ export const MAX_CALLS = 20_000
 /** Live calls remembered for the status page: one that never ends with a BYE we see makes room for newer ones. */
 export const MAX_LIVE = 20_000
 
-/** Pushes remembered for the status page. */
-export const MAX_PUSHES_SHOWN = 200
-
-/** Nobody waits for it, but it is not left for later. */
-const STORED_SOON: CommitWaiter = {
-	committed() {},
-	commitFailed() {},
-}
-
 export class Calls {
 	readonly context: Context
 	readonly transactions: Transactions
 	readonly devices: Devices
 	readonly pings: Pings
+	readonly pushes: Pushes
 	readonly #own: OwnAddresses
 	readonly #calls = new Set<AgentCall>()
 	readonly #byAgent = new Map<string, Set<AgentCall>>()
 	/** By server transaction: whose CANCEL is it? */
 	readonly #byServer = new Map<ServerTransaction, AgentCall>()
-	/** Pushes without an answer of APNs. */
-	readonly #pushes = new Map<string, Branch>()
-	/** Pushes whose device has not registered since, by device. */
-	readonly #wakes = new Map<number, PushOutcomeRecord>()
-	readonly #outcomes: PushOutcomeRecord[]
 	readonly #live = new Lru<string, CallView>(MAX_LIVE)
 
 	constructor(
@@ -63,8 +48,7 @@ export class Calls {
 		this.devices = devices
 		this.pings = pings
 		this.#own = own
-		/* the store has the oldest first */
-		this.#outcomes = outcomes.slice(-MAX_PUSHES_SHOWN).reverse()
+		this.pushes = new Pushes(context, outcomes)
 	}
 
 	get pingsOn(): boolean {
@@ -136,7 +120,7 @@ export class Calls {
 		const ofAgent = this.#byAgent.get(call.agent)
 		ofAgent?.delete(call)
 		if (ofAgent?.size === 0) this.#byAgent.delete(call.agent)
-		for (const branch of call.branches) if (branch.pushId !== '') this.#pushes.delete(branch.pushId)
+		for (const branch of call.branches) if (branch.pushId !== '') this.pushes.forget(branch.pushId)
 	}
 
 	drain(now: number): void {
@@ -149,7 +133,7 @@ export class Calls {
 
 	/** Calls whose caller still waits for a final response, and that a restart would lose; and pushes not yet answered. */
 	get unfinished(): number {
-		let count = this.#pushes.size
+		let count = this.pushes.unanswered
 		for (const call of this.#calls) if (call.over === undefined && !call.canBeTakenUp) count++
 		return count
 	}
@@ -157,125 +141,20 @@ export class Calls {
 	// — devices —
 
 	deviceRegistered(device: Device, now: number): void {
-		this.#woke(device, now)
+		this.pushes.registered(device, now)
 		const calls = this.#byAgent.get(device.agent.aor)
 		if (calls === undefined) return
 		for (const call of [...calls]) call.registered(device, now)
 	}
 
 	deviceGone(device: Device, now: number): void {
-		this.#wakes.delete(device.id)
+		this.pushes.deviceGone(device)
 		for (const call of [...(this.#byAgent.get(device.agent.aor) ?? [])]) call.deviceGone(device.id, now)
 	}
 
 	replayed(branch: Branch): void {
 		this.context.counters.ghostsReplayed++
 		this.context.event('ghost-replayed', { agent: branch.device?.agent.aor, device: branch.deviceId })
-	}
-
-	// — pushes —
-
-	push(branch: Branch, effect: PushEffect): void {
-		this.context.counters.pushesSent++
-		this.#pushes.set(effect.pushId, branch)
-		this.context.effects.push(effect)
-		this.context.event('push-sent', {
-			push: effect.pushId,
-			agent: branch.device?.agent.aor,
-			device: branch.deviceId,
-			token: effect.token,
-		})
-	}
-
-	pushed(result: PushResultInput, now: number): void {
-		const branch = this.#pushes.get(result.pushId)
-		if (branch === undefined) return
-		this.#pushes.delete(result.pushId)
-		this.#note(branch, result)
-		this.#learn(branch, result.outcome)
-		const call = branch.call
-		if (call instanceof AgentCall) call.pushed(branch, result, now)
-	}
-
-	/** Has APNs answered this push, in this life of the gateway or an earlier one? */
-	knowsOutcome(pushId: string): boolean {
-		return this.#outcomes.some((outcome) => outcome.pushId === pushId)
-	}
-
-	/** What the outcome says of the device, beyond this call. */
-	#learn(branch: Branch, outcome: PushOutcome): void {
-		const { device } = branch
-		if (device === undefined) return
-		if (outcome.kind === 'accepted') {
-			if (device.push === undefined || device.push.environment === outcome.environment) return
-			device.push = { ...device.push, environment: outcome.environment }
-			this.context.save([{ table: 'device', op: 'environment', id: device.id, environment: outcome.environment }])
-		} else if (tokenDied(outcome, device.registeredAt)) {
-			device.tokenDead = true
-			this.context.save([{ table: 'device', op: 'token-dead', id: device.id }])
-		}
-	}
-
-	#note(branch: Branch, { pushId, outcome, pushMs }: PushResultInput): void {
-		const { counters } = this.context
-		const accepted = outcome.kind === 'accepted'
-		const result = accepted ? 'accepted' : outcome.kind === 'failed' ? 'failed' : 'refused'
-		const reason = accepted ? '' : outcome.reason
-		if (accepted) counters.pushesAccepted++
-		else if (result === 'failed') counters.pushesFailed++
-		else counters.pushesRefused++
-		const agent = branch.device?.agent.aor ?? ''
-		const callId = branch.call instanceof AgentCall ? branch.call.invite.callId : ''
-		const row: PushOutcomeRecord = {
-			pushId,
-			callId,
-			agent,
-			deviceId: branch.deviceId,
-			sentAt: branch.pushedAt,
-			result,
-			status: outcome.status,
-			reason,
-			pushMs,
-			wakeMs: this.#wakes.get(branch.deviceId)?.wakeMs,
-		}
-		this.#record(row)
-		/* a device that registered before APNs answered is awake already */
-		if (accepted && branch.device !== undefined && branch.device.registeredAt <= branch.pushedAt)
-			this.#wakes.set(branch.deviceId, row)
-		const name = accepted ? 'push-accepted' : outcome.kind === 'misconfigured' ? 'push-misconfigured' : 'push-refused'
-		const hint = outcome.kind === 'misconfigured' ? outcome.hint : undefined
-		this.context.event(name, {
-			push: pushId,
-			agent,
-			device: branch.deviceId,
-			status: outcome.status,
-			reason: reason || undefined,
-			pushMs,
-			hint,
-		})
-	}
-
-	/** A REGISTER after a push: the device woke. */
-	#woke(device: Device, now: number): void {
-		const pushed = this.#wakes.get(device.id)
-		if (pushed === undefined) return
-		this.#wakes.delete(device.id)
-		const wakeMs = now - pushed.sentAt
-		/* a refresh long after is no wake */
-		if (wakeMs > this.context.settings.holdMs + GHOST_MS) return
-		device.lastWakeMs = wakeMs
-		this.context.counters.wakes++
-		this.#record({ ...pushed, wakeMs })
-		this.context.event('device-woke', { agent: device.agent.aor, device: device.id, wakeMs })
-	}
-
-	#record(row: PushOutcomeRecord): void {
-		const known = this.#outcomes.findIndex(({ pushId }) => pushId === row.pushId)
-		if (known >= 0) this.#outcomes[known] = row
-		else this.#outcomes.unshift(row)
-		if (this.#outcomes.length > MAX_PUSHES_SHOWN) this.#outcomes.pop()
-		/* soon: after a kill a push whose outcome is not stored goes out again */
-		this.context.save([{ table: 'push', op: 'put', row }], STORED_SOON)
 	}
 
 	// — live calls —
@@ -336,10 +215,6 @@ export class Calls {
 		return views
 	}
 
-	get outcomes(): readonly PushOutcomeRecord[] {
-		return this.#outcomes
-	}
-
 	/** The one Contact the PBX knows for the agent (invariant: a function of the agent alone). */
 	stableContact(aor: string, listener: number): string {
 		const at = aor.lastIndexOf('@')
@@ -360,11 +235,4 @@ export class Calls {
 		}
 		ofAgent.add(call)
 	}
-}
-
-/** Does this outcome say that the token itself is dead? */
-export function tokenDied(outcome: PushOutcome, registeredAt: number): boolean {
-	if (outcome.kind === 'bad-token') return true
-	/* 410 tells since when: a REGISTER after that has brought the token anew */
-	return outcome.kind === 'gone' && registeredAt <= (outcome.timestampMs || Infinity)
 }

@@ -2,6 +2,7 @@
 import { Deadline } from '../../lib/deadlines.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import type { ClientTransaction, ClientUser, Due, Timed } from '../../transaction/transactions.ts'
+import type { PushResultInput } from '../inputs.ts'
 import type { HeldBranch } from '../model.ts'
 import { sendCancel } from '../proxy/pass.ts'
 import type { Device } from '../registrar/devices.ts'
@@ -20,6 +21,7 @@ export const GHOST_MS = 60_000
 /** What a branch needs of its call. */
 export interface BranchOwner {
 	readonly calls: Calls
+	readonly invite: SipMessage
 	send(branch: Branch, now: number): void
 	wake(branch: Branch): void
 	silent(branch: Branch, now: number): void
@@ -27,6 +29,8 @@ export interface BranchOwner {
 	provisional(answer: SipMessage, now: number): void
 	final(branch: Branch, answer: SipMessage, live: boolean, now: number): void
 	branchLapsed(): void
+	/** What APNs said of this branch's push. */
+	pushed(branch: Branch, result: PushResultInput, now: number): void
 	/** Reason rows for its CANCEL. */
 	endRows(): readonly (readonly [string, string])[]
 }

@@ -1,0 +1,159 @@
+/** The pushes that are out, what became of each, and what that says of the devices they were for. */
+import type { CommitWaiter, Context } from '../context.ts'
+import type { PushEffect } from '../effects.ts'
+import type { PushOutcome, PushResultInput } from '../inputs.ts'
+import type { PushOutcomeRecord } from '../model.ts'
+import type { Device } from '../registrar/devices.ts'
+import { type Branch, GHOST_MS } from './device-branch.ts'
+
+/** Pushes remembered for the status page. */
+export const MAX_PUSHES_SHOWN = 200
+
+/** Nobody waits for it, but it is not left for later. */
+const STORED_SOON: CommitWaiter = {
+	committed() {},
+	commitFailed() {},
+}
+
+export class Pushes {
+	readonly #context: Context
+	/** Without an answer of APNs, by push id. */
+	readonly #out = new Map<string, Branch>()
+	/** Accepted, and the device has not registered since, by device. */
+	readonly #wakes = new Map<number, PushOutcomeRecord>()
+	/** Newest first. */
+	readonly #outcomes: PushOutcomeRecord[]
+
+	constructor(context: Context, outcomes: readonly PushOutcomeRecord[]) {
+		this.#context = context
+		/* the store has the oldest first */
+		this.#outcomes = outcomes.slice(-MAX_PUSHES_SHOWN).reverse()
+	}
+
+	get outcomes(): readonly PushOutcomeRecord[] {
+		return this.#outcomes
+	}
+
+	/** How many APNs has not answered yet. */
+	get unanswered(): number {
+		return this.#out.size
+	}
+
+	/** Its call is forgotten: nobody asks for the answer any more. */
+	forget(pushId: string): void {
+		this.#out.delete(pushId)
+	}
+
+	deviceGone(device: Device): void {
+		this.#wakes.delete(device.id)
+	}
+
+	send(branch: Branch, effect: PushEffect): void {
+		this.#context.counters.pushesSent++
+		this.#out.set(effect.pushId, branch)
+		this.#context.effects.push(effect)
+		this.#context.event('push-sent', {
+			push: effect.pushId,
+			agent: branch.device?.agent.aor,
+			device: branch.deviceId,
+			token: effect.token,
+		})
+	}
+
+	answered(result: PushResultInput, now: number): void {
+		const branch = this.#out.get(result.pushId)
+		if (branch === undefined) return
+		this.#out.delete(result.pushId)
+		this.#note(branch, result)
+		this.#learn(branch, result.outcome)
+		branch.call.pushed(branch, result, now)
+	}
+
+	/** Has APNs answered this push, in this life of the gateway or an earlier one? */
+	knowsOutcome(pushId: string): boolean {
+		return this.#outcomes.some((outcome) => outcome.pushId === pushId)
+	}
+
+	/** What the outcome says of the device, beyond this call. */
+	#learn(branch: Branch, outcome: PushOutcome): void {
+		const { device } = branch
+		if (device === undefined) return
+		if (outcome.kind === 'accepted') {
+			if (device.push === undefined || device.push.environment === outcome.environment) return
+			device.push = { ...device.push, environment: outcome.environment }
+			this.#context.save([{ table: 'device', op: 'environment', id: device.id, environment: outcome.environment }])
+		} else if (tokenDied(outcome, device.registeredAt)) {
+			device.tokenDead = true
+			this.#context.save([{ table: 'device', op: 'token-dead', id: device.id }])
+		}
+	}
+
+	#note(branch: Branch, { pushId, outcome, pushMs }: PushResultInput): void {
+		const { counters } = this.#context
+		const accepted = outcome.kind === 'accepted'
+		const result = accepted ? 'accepted' : outcome.kind === 'failed' ? 'failed' : 'refused'
+		const reason = accepted ? '' : outcome.reason
+		if (accepted) counters.pushesAccepted++
+		else if (result === 'failed') counters.pushesFailed++
+		else counters.pushesRefused++
+		const agent = branch.device?.agent.aor ?? ''
+		const { callId } = branch.call.invite
+		const row: PushOutcomeRecord = {
+			pushId,
+			callId,
+			agent,
+			deviceId: branch.deviceId,
+			sentAt: branch.pushedAt,
+			result,
+			status: outcome.status,
+			reason,
+			pushMs,
+			wakeMs: this.#wakes.get(branch.deviceId)?.wakeMs,
+		}
+		this.#record(row)
+		/* a device that registered before APNs answered is awake already */
+		if (accepted && branch.device !== undefined && branch.device.registeredAt <= branch.pushedAt)
+			this.#wakes.set(branch.deviceId, row)
+		const name = accepted ? 'push-accepted' : outcome.kind === 'misconfigured' ? 'push-misconfigured' : 'push-refused'
+		const hint = outcome.kind === 'misconfigured' ? outcome.hint : undefined
+		this.#context.event(name, {
+			push: pushId,
+			agent,
+			device: branch.deviceId,
+			status: outcome.status,
+			reason: reason || undefined,
+			pushMs,
+			hint,
+		})
+	}
+
+	/** A REGISTER after a push: the device woke. */
+	registered(device: Device, now: number): void {
+		const pushed = this.#wakes.get(device.id)
+		if (pushed === undefined) return
+		this.#wakes.delete(device.id)
+		const wakeMs = now - pushed.sentAt
+		/* a refresh long after is no wake */
+		if (wakeMs > this.#context.settings.holdMs + GHOST_MS) return
+		device.lastWakeMs = wakeMs
+		this.#context.counters.wakes++
+		this.#record({ ...pushed, wakeMs })
+		this.#context.event('device-woke', { agent: device.agent.aor, device: device.id, wakeMs })
+	}
+
+	#record(row: PushOutcomeRecord): void {
+		const known = this.#outcomes.findIndex(({ pushId }) => pushId === row.pushId)
+		if (known >= 0) this.#outcomes[known] = row
+		else this.#outcomes.unshift(row)
+		if (this.#outcomes.length > MAX_PUSHES_SHOWN) this.#outcomes.pop()
+		/* soon: after a kill a push whose outcome is not stored goes out again */
+		this.#context.save([{ table: 'push', op: 'put', row }], STORED_SOON)
+	}
+}
+
+/** Does this outcome say that the token itself is dead? */
+export function tokenDied(outcome: PushOutcome, registeredAt: number): boolean {
+	if (outcome.kind === 'bad-token') return true
+	/* 410 tells since when: a REGISTER after that has brought the token anew */
+	return outcome.kind === 'gone' && registeredAt <= (outcome.timestampMs || Infinity)
+}
