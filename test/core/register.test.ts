@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'bun:test'
 import { existsSync, readFileSync } from 'node:fs'
+import { MIN_PUSH_EXPIRES_SEC } from '../../src/core/registrar/bindings.ts'
 import { MAX_CONTACT_LENGTH, MAX_CONTACTS } from '../../src/core/registrar/contact.ts'
 import { MAX_DEVICES_PER_AGENT } from '../../src/core/registrar/devices.ts'
 import { MAX_TOKEN_LENGTH } from '../../src/core/registrar/push-params.ts'
-import { MIN_PUSH_EXPIRES_SEC } from '../../src/core/registrar/relay.ts'
 import { Header } from '../../src/sip/headers.ts'
 import {
 	ACCEPTED,

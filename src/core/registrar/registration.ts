@@ -1,0 +1,196 @@
+/** One REGISTER under way: relayed to the PBX, its 2xx made a binding, committed, and answered. */
+import { response } from '../../sip/build.ts'
+import { Edit } from '../../sip/edit.ts'
+import { Header } from '../../sip/headers.ts'
+import type { SipMessage } from '../../sip/message.ts'
+import type {
+	ClientTransaction,
+	ClientUser,
+	Destination,
+	ServerTransaction,
+	Transactions,
+} from '../../transaction/transactions.ts'
+import type { CommitWaiter, Context } from '../context.ts'
+import type { Flow } from '../model.ts'
+import { forwardEdit, newBranch } from '../proxy/forward.ts'
+import { Bindings, MIN_PUSH_EXPIRES_SEC } from './bindings.ts'
+import { isStale } from './challenge.ts'
+import { type Asked, type AskedContact, grantedIn } from './contact.ts'
+import type { Device, Devices } from './devices.ts'
+import { claimedByAnother, featureCaps, PROVIDERS } from './feature-caps.ts'
+
+/** Seconds a phone waits before it tries again when its binding could not be stored. */
+const RETRY_AFTER_SEC = 10
+
+export interface RegisterObserver {
+	/** The PBX's final answer: what the filter counts. */
+	registerAnswered(flow: Flow, aor: string, status: number, hadCredentials: boolean, stale: boolean, now: number): void
+	/** A REGISTER of this device was accepted: it is awake, whatever becomes of the commit. */
+	deviceSeen(device: Device, now: number): void
+	/** The PBX gave no answer at all. */
+	pbxTimedOut(now: number): void
+	/** A device's binding is committed: what waits for its waking goes on. */
+	deviceRegistered(device: Device, now: number): void
+}
+
+/** What a REGISTER under way needs of the relay. */
+export interface RelayParts {
+	readonly context: Context
+	readonly transactions: Transactions
+	readonly devices: Devices
+	readonly observer: RegisterObserver
+	/** REGISTERs without a final answer of the PBX. */
+	waiting: number
+	stableContact(user: string, listener: number): string
+}
+
+/** One REGISTER under way: relaying → committing → over. */
+export class Registration implements ClientUser, CommitWaiter {
+	readonly #relay: RelayParts
+	readonly #server: ServerTransaction
+	readonly #request: SipMessage
+	readonly #flow: Flow
+	readonly #aor: string
+	readonly #user: string
+	readonly #asked: Asked
+	readonly #caps: readonly string[]
+	#answer: Uint8Array | undefined = undefined
+	#answerStatus = 0
+	#bound: readonly Device[] = []
+
+	constructor(
+		relay: RelayParts,
+		server: ServerTransaction,
+		request: SipMessage,
+		flow: Flow,
+		aor: string,
+		user: string,
+		asked: Asked,
+	) {
+		this.#relay = relay
+		this.#server = server
+		this.#request = request
+		this.#flow = flow
+		this.#aor = aor
+		this.#user = user
+		this.#asked = asked
+		this.#caps = this.#promisedCaps()
+	}
+
+	forward(pbx: Destination, now: number): void {
+		const { context, transactions } = this.#relay
+		const branch = newBranch(context, this.#request)
+		const edit = forwardEdit(context, this.#request, this.#flow, pbx.listener, branch)
+		/* baresip preloads a Route that names us; a REGISTER goes to the PBX and nowhere else */
+		edit.remove(Header.Route)
+		/* RFC 3261 §10.2: the domain, whatever the phone wrote; else it could have the PBX relay it elsewhere */
+		if (this.#request.requestUri?.host !== context.settings.domain) edit.uri(`sip:${context.settings.domain}`)
+		this.#rewriteContact(edit, pbx.listener, now)
+		for (const provider of this.#caps) edit.append('Feature-Caps', featureCaps(provider))
+		transactions.open(branch, 'REGISTER', edit.finish(), pbx, this, now)
+	}
+
+	response(_transaction: ClientTransaction, answer: SipMessage, now: number): void {
+		const status = answer.status
+		if (status < 200) {
+			if (status > 100) this.#server.respond(status, new Edit(answer).popVia().finish(), now)
+			return
+		}
+		const { observer, context } = this.#relay
+		this.#relay.waiting--
+		observer.registerAnswered(this.#flow, this.#aor, status, this.#hadCredentials(), isStale(answer), now)
+		if (status < 300) return this.#accepted(answer, now)
+		if (status !== 401 && status !== 407) {
+			context.counters.registersRefused++
+			context.event('register-refused', { agent: this.#aor, address: this.#flow.address, status })
+		}
+		this.#server.respond(status, new Edit(answer).popVia().finish(), now)
+	}
+
+	/** RFC 4320 §4.2: no 408 to a non-INVITE; the phone's own timer F has fired by now. */
+	timedOut(_transaction: ClientTransaction, now: number): void {
+		this.#relay.waiting--
+		this.#relay.observer.pbxTimedOut(now)
+		this.#relay.transactions.abandon(this.#server)
+	}
+
+	committed(now: number): void {
+		this.#server.respond(this.#answerStatus, this.#answer!, now)
+		for (const device of this.#bound) this.#relay.observer.deviceRegistered(device, now)
+	}
+
+	/** What is not stored is not promised: the phone is told to come again. Calls may reach it meanwhile all the same. */
+	commitFailed(_reason: string, now: number): void {
+		for (const device of this.#bound) device.stale = true
+		const rows = [['Retry-After', `${RETRY_AFTER_SEC}`]] as const
+		this.#server.respond(503, response(this.#request, this.#flow, 503, { toTag: this.#relay.context.id(), rows }), now)
+		for (const device of this.#bound) this.#relay.observer.deviceRegistered(device, now)
+	}
+
+	// — towards the PBX —
+
+	/** RFC 3261 §10.2: one Contact, a function of the agent alone. */
+	#rewriteContact(edit: Edit, listener: number, now: number): void {
+		if (this.#asked.kind !== 'bindings') return
+		const expiresSec = this.#expiresAtPbx(this.#asked.contacts, now)
+		const contact = this.#relay.stableContact(this.#user, listener)
+		edit.set(Header.Contact, `<${contact}>;expires=${expiresSec}`)
+		if (this.#request.find(Header.Expires) >= 0) edit.set(Header.Expires, `${expiresSec}`)
+	}
+
+	/** The longest of what is asked now, what `--pbx-expires` wants and what other devices still count on; 0: nobody is left. */
+	#expiresAtPbx(contacts: readonly AskedContact[], now: number): number {
+		let longestSec = 0
+		for (const contact of contacts) longestSec = Math.max(longestSec, contact.expiresSec)
+		for (const device of this.#relay.devices.agent(this.#aor)?.devices ?? []) {
+			if (contacts.some((contact) => contact.deviceKey === device.key)) continue
+			longestSec = Math.max(longestSec, Math.ceil((device.expiresAt - now) / 1000))
+		}
+		return longestSec === 0 ? 0 : Math.max(longestSec, this.#relay.context.settings.pbxExpiresSec)
+	}
+
+	/** RFC 8599 §5.3: for providers the phone names and nobody nearer to it has claimed; all of them for an empty query. */
+	#promisedCaps(): readonly string[] {
+		if (this.#asked.kind !== 'bindings' || !this.#relay.context.settings.pushEnabled) return []
+		const wanted = this.#asked.contacts.some(
+			(c) => (c.push?.dialect === 'rfc8599' && c.expiresSec >= MIN_PUSH_EXPIRES_SEC) || c.pushQuery,
+		)
+		if (!wanted) return []
+		const claimed = this.#request.rows(Header.FeatureCaps)
+		return PROVIDERS.filter((provider) => !claimedByAnother(claimed, provider))
+	}
+
+	#hadCredentials(): boolean {
+		return this.#request.find(Header.Authorization) >= 0 || this.#request.find(Header.ProxyAuthorization) >= 0
+	}
+
+	// — the PBX said 2xx —
+
+	#accepted(answer: SipMessage, now: number): void {
+		const { context } = this.#relay
+		context.counters.registersAccepted++
+		const grantedSec = grantedIn(answer, this.#relay.stableContact(this.#user, this.#flow.listener))
+		const bindings = new Bindings(this.#relay, this.#request, this.#flow, this.#aor, now)
+		const contacts = bindings.apply(this.#asked, grantedSec)
+		this.#bound = bindings.bound
+		this.#answerStatus = answer.status
+		this.#answer = this.#phoneAnswer(answer, contacts, grantedSec)
+		if (bindings.changes.length === 0) return this.#server.respond(answer.status, this.#answer, now)
+		context.save(bindings.changes, this)
+	}
+
+	#phoneAnswer(answer: SipMessage, contacts: readonly string[], grantedSec: number | undefined): Uint8Array {
+		const edit = new Edit(answer).popVia()
+		if (contacts.length === 0) edit.remove(Header.Contact)
+		else edit.set(Header.Contact, contacts.join(', '))
+		if (answer.find(Header.Expires) >= 0 && this.#asked.kind === 'bindings') {
+			const asked = Math.max(...this.#asked.contacts.map((contact) => contact.expiresSec))
+			edit.set(Header.Expires, `${Math.min(asked, grantedSec ?? asked)}`)
+		}
+		/* RFC 8599 §5.3: where the granted expiry is too short to push in time, the answer goes without the promise */
+		if (grantedSec === undefined || grantedSec >= MIN_PUSH_EXPIRES_SEC) {
+			for (const provider of this.#caps) edit.append('Feature-Caps', featureCaps(provider))
+		}
+		return edit.finish()
+	}
+}
