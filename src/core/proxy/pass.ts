@@ -193,3 +193,9 @@ export const NOBODY: ClientUser = {
 export function reasonRows(message: SipMessage): readonly (readonly [string, string])[] {
 	return message.rows(Header.Reason).map((value) => ['Reason', value] as const)
 }
+
+/** A BYE ends the live call, however it is answered. */
+export function endingOf(calls: { leaveLive(callId: string): void }, request: SipMessage): PassObserver | undefined {
+	if (request.method !== 'BYE') return undefined
+	return { answered: () => calls.leaveLive(request.callId) }
+}

@@ -7,7 +7,7 @@ import { parseUri, type SipUri, uriParam } from '../../sip/uri.ts'
 import type { Context } from '../context.ts'
 
 /** RFC 3261 §19.1.2. */
-const DEFAULT_PORT = 5060
+export const DEFAULT_PORT = 5060
 
 export interface OwnRoute {
 	/** How many Route values at the top are ours. */
@@ -91,4 +91,9 @@ export function removeOwnRoute(edit: Edit, message: SipMessage, route: OwnRoute)
 		return
 	}
 	for (let i = 0; i < route.count; i++) edit.popFirst(Header.Route)
+}
+
+/** The Request-URI, or what a strict router left us instead of it. */
+export function targetOf(request: SipMessage, route: OwnRoute): SipUri | undefined {
+	return route.strictUri === undefined ? request.requestUri : parseUri(route.strictUri)
 }

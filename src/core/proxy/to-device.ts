@@ -1,0 +1,121 @@
+/** RFC 3261 §16.5 and §16.6 for what goes to an agent: a call, an answer of ours, or a request for one device. */
+import { response } from '../../sip/build.ts'
+import type { SipMessage } from '../../sip/message.ts'
+import type { Context } from '../context.ts'
+import type { Flow } from '../model.ts'
+import type { Device, Devices } from '../registrar/devices.ts'
+import type { Calls } from '../wake/calls.ts'
+import { addRecordRoute, forwardEdit, needsRecordRoute, newBranch, stripPushParams } from './forward.ts'
+import { endingOf } from './pass.ts'
+import { ALLOW, type Passes, RETRY_SOON } from './passes.ts'
+import { type OwnAddresses, type OwnRoute, ownRoute, removeOwnRoute, targetOf } from './route.ts'
+
+export class ToDevice {
+	readonly #context: Context
+	readonly #devices: Devices
+	readonly #calls: Calls
+	readonly #own: OwnAddresses
+	readonly #passes: Passes
+
+	constructor(context: Context, devices: Devices, calls: Calls, own: OwnAddresses, passes: Passes) {
+		this.#context = context
+		this.#devices = devices
+		this.#calls = calls
+		this.#own = own
+		this.#passes = passes
+	}
+
+	/** Outside any dialog. */
+	start(request: SipMessage, source: Flow, now: number): void {
+		const user = request.requestUri?.user
+		if (user === undefined) return this.#passes.refuse(request, source, request.method === 'OPTIONS' ? 200 : 404, now)
+		const agent = this.#devices.agentByUser(user)
+		if (request.method === 'OPTIONS') return this.#qualify(request, source, agent?.devices ?? [], now)
+		if (request.method === 'REGISTER') return this.#passes.refuse(request, source, 405, now, [['Allow', ALLOW]])
+		if (agent === undefined) return this.#passes.refuse(request, source, 404, now)
+		if (this.#context.draining) return this.#passes.refuse(request, source, 503, now, RETRY_SOON)
+		if (request.method === 'INVITE') {
+			const server = this.#passes.serve(request, source, false)
+			server.respond(100, response(request, source, 100), now)
+			return this.#calls.offer(server, request, source, agent, now)
+		}
+		this.#passToAwake(request, source, agent.devices, now)
+	}
+
+	/** MESSAGE, NOTIFY and the like: to the device that is awake, or that was last. Nothing is held for them. */
+	#passToAwake(request: SipMessage, source: Flow, devices: readonly Device[], now: number): void {
+		const awake = devices.filter((device) => !this.#calls.asleep(device))
+		if (awake.length === 0) return this.#passes.refuse(request, source, 480, now)
+		const latest = awake.reduce((best, device) => (seenAt(device) > seenAt(best) ? device : best))
+		this.#forward(request, source, latest, ownRoute(request, this.#own), latest.target, now)
+	}
+
+	/** The PBX asks whether the agent can be called (Asterisk's qualify): the gateway knows, and wakes nobody for it. */
+	#qualify(request: SipMessage, source: Flow, devices: readonly Device[], now: number): void {
+		const reachable = devices.some(
+			(device) => device.reach === 'foreground' || this.#calls.wakeable(device) || !this.#calls.pingsOn,
+		)
+		this.#passes.refuse(request, source, devices.length === 0 ? 404 : reachable ? 200 : 480, now)
+	}
+
+	/** Within a dialog. */
+	within(request: SipMessage, source: Flow, route: OwnRoute, now: number): void {
+		const device = this.#dialogDevice(request, route)
+		/* RFC 5626 §5.3: a token that is not ours is refused as such */
+		if (device === undefined)
+			return this.#passes.refuse(request, source, route.token !== '' && !this.#wasOurs(route.token) ? 403 : 481, now)
+		this.#forward(request, source, device, route, this.#dialogTarget(request, device, route), now)
+	}
+
+	#forward(request: SipMessage, source: Flow, device: Device, route: OwnRoute, target: string, now: number): void {
+		const listener = device.flow.listener
+		const branch = newBranch(this.#context, request)
+		const edit = forwardEdit(this.#context, request, source, listener, branch).uri(target)
+		removeOwnRoute(edit, request, route)
+		if (needsRecordRoute(request.method)) addRecordRoute(this.#context, edit, listener, device.routeToken)
+		stripPushParams(edit, request)
+		const stableContact = this.#calls.stableContact(device.agent.aor, source.listener)
+		const pass = this.#passes.pass(request, source, false, { stableContact, observer: endingOf(this.#calls, request) })
+		pass.forward(branch, edit.finish(), device.flow, now)
+	}
+
+	/** RFC 3261 §13.2.2.4: the ACK to a 2xx is nobody's transaction. */
+	ack(request: SipMessage, source: Flow, route: OwnRoute): void {
+		const device = this.#dialogDevice(request, route)
+		if (device === undefined) return
+		const listener = device.flow.listener
+		const edit = forwardEdit(this.#context, request, source, listener, newBranch(this.#context, request)).uri(
+			this.#dialogTarget(request, device, route),
+		)
+		removeOwnRoute(edit, request, route)
+		this.#context.send(device.flow, edit.finish())
+	}
+
+	/** By the token; a peer that lost the Route still names the agent. */
+	#dialogDevice(request: SipMessage, route: OwnRoute): Device | undefined {
+		if (route.token !== '') {
+			const device = this.#devices.byRouteToken(route.token)
+			if (device !== undefined) return device
+			if (route.token.includes('.')) return undefined
+		}
+		const uri = targetOf(request, route)
+		const agent = uri?.user === undefined || !this.#own.includes(uri) ? undefined : this.#devices.agentByUser(uri.user)
+		return agent?.devices.reduce((best, device) => (seenAt(device) > seenAt(best) ? device : best))
+	}
+
+	/** Our Contact for the agent becomes the device's own; any other Request-URI stays. */
+	#dialogTarget(request: SipMessage, device: Device, route: OwnRoute): string {
+		const text = route.strictUri ?? request.uri
+		const uri = targetOf(request, route)
+		return uri !== undefined && this.#own.includes(uri) ? device.target : text
+	}
+
+	/** A device that is bound no more leaves tokens behind: its dialogs are gone (481), not forged (403). */
+	#wasOurs(token: string): boolean {
+		return this.#devices.device(Number.parseInt(token, 36)) === undefined
+	}
+}
+
+function seenAt(device: Device): number {
+	return Math.max(device.lastPongAt ?? 0, device.registeredAt)
+}

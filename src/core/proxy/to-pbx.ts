@@ -1,0 +1,146 @@
+/** RFC 3261 §16.5 and §16.6 for what an agent's phone asks: it goes to the PBX, and nowhere else. */
+import { Header } from '../../sip/headers.ts'
+import type { SipMessage } from '../../sip/message.ts'
+import { hostPort, parseUri } from '../../sip/uri.ts'
+import type { Destination } from '../../transaction/transactions.ts'
+import type { Context } from '../context.ts'
+import type { Filter, Name } from '../filter/filter.ts'
+import type { BoundFlow, Device } from '../registrar/devices.ts'
+import type { Calls } from '../wake/calls.ts'
+import { callerOf } from '../wake/payload.ts'
+import {
+	addRecordRoute,
+	forwardEdit,
+	masqueradeContact,
+	needsRecordRoute,
+	newBranch,
+	stripPushParams,
+} from './forward.ts'
+import { endingOf, type PassObserver } from './pass.ts'
+import { type Passes, RETRY_SOON } from './passes.ts'
+import { DEFAULT_PORT, type OwnAddresses, type OwnRoute, removeOwnRoute, targetOf } from './route.ts'
+
+export class ToPbx {
+	readonly #context: Context
+	readonly #filter: Filter
+	readonly #calls: Calls
+	readonly #own: OwnAddresses
+	readonly #passes: Passes
+
+	constructor(context: Context, filter: Filter, calls: Calls, own: OwnAddresses, passes: Passes) {
+		this.#context = context
+		this.#filter = filter
+		this.#calls = calls
+		this.#own = own
+		this.#passes = passes
+	}
+
+	/** Outside any dialog. */
+	start(request: SipMessage, bound: BoundFlow, route: OwnRoute, now: number): void {
+		const name = this.#filter.ownName(request, bound)
+		if (name === undefined) return this.#ownNameViolation(request, bound, now)
+		const device = bound.devices.get(name.aor)!
+		const uri = targetOf(request, route)
+		if (uri !== undefined && uri.user === undefined && this.#own.includes(uri)) {
+			return this.#passes.refuse(request, bound.flow, request.method === 'OPTIONS' ? 200 : 404, now)
+		}
+		if (request.method === 'INVITE') {
+			if (this.#context.draining) return this.#passes.refuse(request, bound.flow, 503, now, RETRY_SOON)
+			this.#context.counters.callsFromAgents++
+		}
+		this.#forward(request, bound, device, route, this.#observe(request, name), now)
+	}
+
+	/** Within a dialog. */
+	within(request: SipMessage, bound: BoundFlow, device: Device, route: OwnRoute, now: number): void {
+		if (!bound.devices.has(device.agent.aor) || this.#isForeign(request, bound, device))
+			return this.#ownNameViolation(request, bound, now)
+		if (request.method !== 'ACK' && this.#passes.refused(request, bound.flow, now, route.strictUri)) return
+		this.#forward(request, bound, bound.devices.get(device.agent.aor)!, route, endingOf(this.#calls, request), now)
+	}
+
+	#forward(
+		request: SipMessage,
+		bound: BoundFlow,
+		device: Device,
+		route: OwnRoute,
+		observer: PassObserver | undefined,
+		now: number,
+	): void {
+		const { flow } = bound
+		const to = this.#pbxFor(request.toTag === '' ? '' : (route.strictUri ?? request.uri), flow.listener)
+		if (to === undefined) return this.#passes.refuse(request, flow, 503, now)
+		const branch = newBranch(this.#context, request)
+		const edit = forwardEdit(this.#context, request, flow, to.listener, branch).uri(
+			this.#pbxUri(route.strictUri ?? request.uri),
+		)
+		removeOwnRoute(edit, request, route)
+		if (needsRecordRoute(request.method)) addRecordRoute(this.#context, edit, to.listener, device.routeToken)
+		masqueradeContact(edit, request, this.#calls.stableContact(device.agent.aor, to.listener))
+		/* RFC 3325 §6: identity asserted by a phone is no assertion */
+		edit.remove(Header.PAssertedIdentity).remove(Header.RemotePartyId)
+		stripPushParams(edit, request)
+		if (request.method === 'ACK') return this.#context.send(to, edit.finish())
+		this.#passes
+			.pass(request, flow, true, { stableContact: undefined, observer })
+			.forward(branch, edit.finish(), to, now)
+	}
+
+	/** No open relay: to the PBX node the dialog is with where that one is trusted, else to `--pbx`. */
+	#pbxFor(target: string, listener: number): Destination | undefined {
+		const uri = parseUri(target)
+		const port = uri?.port || DEFAULT_PORT
+		if (uri !== undefined && this.#filter.isTrustedAddress(uri.host, port)) return { listener, address: uri.host, port }
+		const pbx = this.#filter.pbx
+		return pbx === undefined ? undefined : { listener, address: pbx.address, port: pbx.port }
+	}
+
+	/** A phone that dials `sip:600@gateway` means the domain. */
+	#pbxUri(target: string): string {
+		const uri = parseUri(target)
+		if (uri?.user === undefined || !this.#own.includes(uri)) return target
+		const password = uri.password === undefined ? '' : `:${uri.password}`
+		return `${uri.scheme}:${uri.user}${password}@${hostPort(this.#context.settings.domain, 0)}${uri.params}`
+	}
+
+	/** A made-up dialog must not carry another's name; in a live one From is whatever the PBX called. */
+	#isForeign(request: SipMessage, bound: BoundFlow, device: Device): boolean {
+		const foreign = this.#filter.foreignName(request, bound)
+		return foreign === 'agent' || (foreign === 'name' && !this.#calls.isLive(request.callId, device.agent.aor))
+	}
+
+	#ownNameViolation(request: SipMessage, bound: BoundFlow, now: number): void {
+		const { address, port } = bound.flow
+		this.#context.tell(
+			'own-name-violation',
+			{
+				address,
+				port,
+				method: request.method,
+				from: request.first(Header.From)?.slice(0, 100),
+			},
+			now,
+		)
+		if (request.method !== 'ACK') this.#passes.refuse(request, bound.flow, 403, now)
+	}
+
+	/** A call the agent makes is shown as live once it is answered. */
+	#observe(request: SipMessage, name: Name): PassObserver | undefined {
+		if (request.method !== 'INVITE') return undefined
+		return {
+			answered: (status, _answer, now) => {
+				if (status >= 300) return
+				const id = request.callId
+				this.#calls.enterLive({
+					id,
+					agent: name.aor,
+					direction: 'from-agent',
+					state: 'live',
+					caller: callerOf(request).number,
+					since: now,
+					holdUntil: undefined,
+				})
+			},
+		}
+	}
+}
