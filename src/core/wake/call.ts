@@ -7,7 +7,6 @@
 import { Deadline } from '../../lib/deadlines.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import type { Due, ServerTransaction, Timed } from '../../transaction/transactions.ts'
-import type { CommitWaiter } from '../context.ts'
 import type { PushResultInput } from '../inputs.ts'
 import type { Flow, HeldBranch, HeldCallRecord } from '../model.ts'
 import { newBranch } from '../proxy/forward.ts'
@@ -19,11 +18,10 @@ import type { BranchState } from './branch.ts'
 import { Caller } from './caller.ts'
 import type { Calls } from './calls.ts'
 import { Branch, type BranchOwner, GHOST_MS } from './device-branch.ts'
-import { inviteFor, pushFor } from './outgoing.ts'
-import { callerOf } from './payload.ts'
+import { Hold } from './hold.ts'
+import { inviteFor } from './outgoing.ts'
 import { endPhantomAnswer } from './phantom.ts'
 import { ANSWERED_ELSEWHERE, CANCELLED_BY_CALLER, HOLD_OVER } from './reasons.ts'
-import { StoredCall } from './stored-call.ts'
 
 /** The device has the INVITE and owes its final response. */
 const WITH_INVITE: ReadonlySet<BranchState> = new Set(['calling', 'proceeding', 'cancelling'])
@@ -31,7 +29,7 @@ const WITH_INVITE: ReadonlySet<BranchState> = new Set(['calling', 'proceeding', 
 /** How long the caller waits for the 487 of a ringing phone after its CANCEL before it gets ours. */
 export const CANCEL_GRACE_MS = 5_000
 
-export class AgentCall implements BranchOwner, CommitWaiter, Timed {
+export class AgentCall implements BranchOwner, Timed {
 	readonly calls: Calls
 	readonly id: string
 	readonly agent: string
@@ -52,8 +50,8 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	/** Values of Reason (RFC 3326) for the CANCELs of this call. */
 	#reasons: readonly string[] = []
 	readonly #caller: Caller
-	readonly #row: StoredCall
-	readonly #hold: Deadline<Due>
+	readonly #hold: Hold
+	readonly #holdEnds: Deadline<Due>
 	#timerC: Deadline<Due> | undefined = undefined
 
 	constructor(
@@ -73,14 +71,14 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		this.receivedAt = record.receivedAt
 		this.holdUntil = record.holdUntil
 		this.toTag = record.toTag
-		this.#hold = new Deadline<Due>({ owner: this, event: 'hold' })
-		this.#row = new StoredCall(calls.context, record.id)
+		this.#hold = new Hold(this)
+		this.#holdEnds = new Deadline<Due>({ owner: this, event: 'hold' })
 		this.#caller = new Caller(server, invite, source, record.toTag, calls.stableContact(agent, source.listener))
 	}
 
 	/** A call that just came: one branch for each device. */
 	offer(devices: readonly Device[], now: number): void {
-		this.calls.context.deadlines.at(this.#hold, this.holdUntil)
+		this.calls.context.deadlines.at(this.#holdEnds, this.holdUntil)
 		for (const device of devices)
 			this.branches.push(new Branch(this, device.id, newBranch(this.calls.context, this.invite)))
 		for (const branch of this.branches) {
@@ -92,7 +90,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 
 	/** A call of the store, taken up again: nothing is pushed twice, and what was sent may still be answered. */
 	takeUp(record: HeldCallRecord, now: number): void {
-		this.#row.isStored(record)
+		this.#hold.takeUp(record)
 		for (const held of record.branches) this.branches.push(this.#restored(held))
 		if (record.ended === undefined) return this.#holdAgain(now)
 		this.over = record.ended
@@ -101,15 +99,11 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		this.branchLapsed()
 	}
 
-	/** The hold goes on after a restart; a push that was stored but never answered for goes out (again) under its own id. */
+	/** The hold goes on after a restart. */
 	#holdAgain(now: number): void {
-		this.calls.context.deadlines.at(this.#hold, this.holdUntil)
+		this.calls.context.deadlines.at(this.#holdEnds, this.holdUntil)
 		if (now >= this.holdUntil) return
-		for (const branch of this.branches) {
-			const { device, push, pushId } = branch
-			if (push !== 'sent' || this.calls.pushes.knowsOutcome(pushId)) continue
-			if (device !== undefined && device.registeredAt <= this.receivedAt) this.#push(branch, now)
-		}
+		this.#hold.pushAgain(now)
 		this.settle(now)
 	}
 
@@ -174,7 +168,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	settle(now: number): void {
 		if (this.over !== undefined) return this.branchLapsed()
 		const waiting = this.branches.some((branch) => branch.isAwaited(now >= this.holdUntil))
-		if (waiting) this.#row.putAgain(() => this.#record())
+		if (waiting) this.#hold.update()
 		else this.#conclude(now)
 	}
 
@@ -214,8 +208,9 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 
 	/** After a restart: no phone has the INVITE, and the store has the call. */
 	get canBeTakenUp(): boolean {
-		if (!this.#row.stored || this.calls.context.storeFault !== undefined) return false
-		return this.branches.every(({ state, push }) => !WITH_INVITE.has(state) && push !== 'storing')
+		return (
+			this.#hold.survives && this.branches.every(({ state, push }) => !WITH_INVITE.has(state) && push !== 'storing')
+		)
 	}
 
 	/** The gateway goes: phones that ring are cancelled, and the caller's PBX may try elsewhere. */
@@ -225,8 +220,7 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 
 	/** SIGTERM: what a restart cannot take up again gets its answer now. */
 	drain(now: number): void {
-		const survives = this.#row.stored && this.calls.context.storeFault === undefined
-		if (this.over !== undefined || this.state !== 'held' || survives) return
+		if (this.over !== undefined || this.state !== 'held' || this.#hold.survives) return
 		for (const branch of this.branches) branch.end(now)
 		this.settle(now)
 	}
@@ -245,32 +239,8 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		this.settle(now)
 	}
 
-	/** Stores the hold; the push goes out when that is committed. At most one push for each device of a call. */
 	wake(branch: Branch): void {
-		if (branch.push !== 'none') return
-		const { context } = this.calls
-		branch.push = 'storing'
-		branch.pushId = context.uuid()
-		context.counters.callsHeld += this.#row.begun ? 0 : 1
-		if (!this.#row.begun)
-			context.event('call-held', {
-				call: this.id,
-				agent: this.agent,
-				caller: callerOf(this.invite).number,
-				holdMs: this.holdUntil - this.receivedAt,
-			})
-		this.#row.put(this.#record(), this)
-	}
-
-	committed(now: number): void {
-		this.#row.isStored()
-		for (const branch of this.branches) if (branch.push === 'storing') this.#push(branch, now)
-	}
-
-	/** A hold that is not stored does not survive a restart, and works all the same. */
-	commitFailed(_reason: string, now: number): void {
-		for (const branch of this.branches) if (branch.push === 'storing') this.#push(branch, now)
-		this.#row.lost()
+		this.#hold.wake(branch)
 	}
 
 	pushed(branch: Branch, result: PushResultInput, now: number): void {
@@ -296,8 +266,8 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 	/** A branch of a call that is over ended: nothing may be left to remember. */
 	branchLapsed(): void {
 		if (this.over === undefined) return
-		if (this.branches.some(({ state }) => state !== 'ended')) return this.#row.putAgain(() => this.#record())
-		this.#row.remove()
+		if (this.branches.some(({ state }) => state !== 'ended')) return this.#hold.update()
+		this.#hold.remove()
 		this.calls.remove(this)
 	}
 
@@ -309,21 +279,6 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 		const bytes = inviteFor(this, branch.viaBranch, device)
 		branch.client = this.calls.transactions.reopen(held.branch, bytes, device.flow, branch)
 		return branch
-	}
-
-	#push(branch: Branch, now: number): void {
-		const { device } = branch
-		const { calls } = this
-		/* it may have registered, or the call ended, while the hold was being stored */
-		if (branch.state !== 'waking' || device?.push === undefined || !calls.wakeable(device)) {
-			branch.push = 'none'
-			if (branch.state !== 'waking') return
-			branch.refused(now)
-			return this.settle(now)
-		}
-		branch.push = 'sent'
-		branch.pushedAt = now
-		calls.pushes.send(branch, pushFor(this, branch.pushId, device.push))
 	}
 
 	#ring(now: number): void {
@@ -375,25 +330,19 @@ export class AgentCall implements BranchOwner, CommitWaiter, Timed {
 
 	#close(how: string, now: number): void {
 		const { context } = this.calls
-		context.deadlines.disarm(this.#hold)
+		context.deadlines.disarm(this.#holdEnds)
 		if (this.#timerC !== undefined) context.deadlines.disarm(this.#timerC)
 		this.over = { at: now, reason: this.#reasons.join(', ') }
 		for (const branch of this.branches) branch.end(now)
 		if (how !== 'answered')
 			context.event(how === 'nobody to reach' ? 'call-failed' : 'call-ended', { call: this.id, agent: this.agent, how })
-		if (!this.branches.some(({ state }) => state === 'ghost')) this.#row.remove()
-		else this.#row.end(this.over)
+		if (!this.branches.some(({ state }) => state === 'ghost')) this.#hold.remove()
+		else this.#hold.end(this.over)
 		this.branchLapsed()
 	}
 
 	#armTimerC(durationMs: number, now: number): void {
 		this.#timerC ??= new Deadline<Due>({ owner: this, event: 'timer-c' })
 		this.calls.context.deadlines.after(this.#timerC, now, durationMs)
-	}
-
-	#record(): HeldCallRecord {
-		const { id, agent, source, receivedAt, holdUntil, toTag } = this
-		const branches = this.branches.filter(({ state }) => state !== 'ended').map((branch) => branch.record(receivedAt))
-		return { id, agent, invite: this.invite.bytes, source, receivedAt, holdUntil, toTag, branches, ended: this.over }
 	}
 }
