@@ -20,34 +20,37 @@ const BACKSLASH = 0x5c
 /** What {@link scanNameAddr} last met: offsets into the value; tagAt is -1 where there is no tag. */
 const found = { displayAt: 0, displayEnd: 0, uriAt: 0, uriEnd: 0, bracketed: false, paramsAt: 0, tagAt: -1, tagEnd: -1 }
 
-/** Walks the address at `at`. The offset of the comma or the end behind it, -1 where it is malformed. */
-export function scanNameAddr(text: string, at: number): number {
-	at = scanAddress(text, skipBlank(text, at))
+/**
+ * Walks the address at `at`, up to `end`, where the text ends or a CR stands. The offset of the comma or the end behind
+ * it, -1 where it is malformed.
+ */
+export function scanNameAddr(text: string, at: number, end = text.length): number {
+	at = scanAddress(text, skipBlank(text, at), end)
 	if (at < 0 || !hasScheme(text, found.uriAt, found.uriEnd)) return -1
 	found.paramsAt = skipBlank(text, at)
-	at = scanParams(text, at)
+	at = scanParams(text, at, end)
 	if (at < 0) return -1
 	at = skipBlank(text, at)
-	return at === text.length || text.charCodeAt(at) === COMMA ? at : -1
+	return at === end || text.charCodeAt(at) === COMMA ? at : -1
 }
 
-function scanAddress(text: string, at: number): number {
+function scanAddress(text: string, at: number, stop: number): number {
 	found.displayAt = found.displayEnd = at
 	if (text.charCodeAt(at) === LEFT) return scanBracketed(text, at)
 	if (text.charCodeAt(at) === QUOTE) {
-		const end = skipQuoted(text, at)
+		const end = skipQuoted(text, at, stop)
 		if (end < 0) return -1
 		found.displayEnd = end
 		const left = skipBlank(text, end)
 		return text.charCodeAt(left) === LEFT ? scanBracketed(text, left) : -1
 	}
-	return scanUnquoted(text, at)
+	return scanUnquoted(text, at, stop)
 }
 
 /** A display name of tokens before `<`, or a bare addr-spec: its `;` begins header parameters, a `?` needs brackets (§20.10). */
-function scanUnquoted(text: string, at: number): number {
+function scanUnquoted(text: string, at: number, stop: number): number {
 	let end = at
-	for (; end < text.length; end++) {
+	for (; end < stop; end++) {
 		const code = text.charCodeAt(end)
 		if (code === COMMA || code === SEMICOLON) break
 		if (code === QUOTE || code === RIGHT || code === BACKSLASH) return -1
@@ -88,10 +91,10 @@ function hasScheme(text: string, from: number, to: number): boolean {
 }
 
 /** Past all parameters, noting a tag; -1 where one is malformed or a second tag comes. */
-function scanParams(text: string, at: number): number {
+function scanParams(text: string, at: number, end: number): number {
 	found.tagAt = -1
 	for (;;) {
-		const next = nextParam(text, at)
+		const next = nextParam(text, at, end)
 		if (next === at || next < 0) return next
 		if (isNamed(text, param.nameAt, param.nameEnd, 'tag')) {
 			if (found.tagAt >= 0 || param.valueAt < 0) return -1

@@ -117,13 +117,19 @@ export class Edit {
 			const above = this.#above[i]
 			const value = this.#values[i]
 			if (above === undefined && value === undefined) continue
-			const start = message.rowStart(i)
-			out += text.slice(from, start)
-			if (above !== undefined) out += above
-			from = start
+			if (above !== undefined) {
+				const start = message.rowStart(i)
+				out += text.slice(from, start) + above
+				from = start
+			}
 			if (value === undefined) continue
-			if (value !== GONE) out += `${message.name(i)}: ${value}\r\n`
-			from = message.rowStart(i + 1)
+			if (value === GONE) {
+				out += text.slice(from, message.rowStart(i))
+				from = message.rowStart(i + 1)
+			} else {
+				out += text.slice(from, message.valueStart(i)) + value
+				from = message.valueEnd(i)
+			}
 		}
 		return encodeLatin1(out + text.slice(from))
 	}

@@ -65,9 +65,9 @@ export function trimmedEnd(text: string, from: number, to: number): number {
 	return to
 }
 
-/** Past the quoted string that opens at `at`, or -1 where it does not end. A quoted pair may hold any octet (§25.1). */
-export function skipQuoted(text: string, at: number): number {
-	for (at++; at < text.length; at++) {
+/** Past the quoted string that opens at `at`, or -1 where it does not end before `end`. A quoted pair may hold any octet (§25.1). */
+export function skipQuoted(text: string, at: number, end = text.length): number {
+	for (at++; at < end; at++) {
 		const code = text.charCodeAt(at)
 		if (code === 0x22) return at + 1
 		if (code === 0x5c) at++
@@ -102,9 +102,10 @@ export const param = { nameAt: 0, nameEnd: 0, valueAt: -1, valueEnd: -1 }
 
 /**
  * Reads `SWS ";" SWS name [SWS "=" SWS value]` at `at` into {@link param} (one record for all: the packet path makes no
- * garbage). Returns the offset behind it, `at` itself where no `;` follows, -1 where it is malformed.
+ * garbage). Returns the offset behind it, `at` itself where no `;` follows, -1 where it is malformed. What is read ends at
+ * `end`, where the text ends or a CR stands: no class of chars has CR.
  */
-export function nextParam(text: string, at: number): number {
+export function nextParam(text: string, at: number, end = text.length): number {
 	const semicolon = skipBlank(text, at)
 	if (text.charCodeAt(semicolon) !== 0x3b) return at
 	param.nameAt = skipBlank(text, semicolon + 1)
@@ -115,6 +116,6 @@ export function nextParam(text: string, at: number): number {
 	if (text.charCodeAt(equals) !== 0x3d) return param.nameEnd
 	param.valueAt = skipBlank(text, equals + 1)
 	const quoted = text.charCodeAt(param.valueAt) === 0x22
-	param.valueEnd = quoted ? skipQuoted(text, param.valueAt) : skipClass(text, param.valueAt, VALUE)
+	param.valueEnd = quoted ? skipQuoted(text, param.valueAt, end) : skipClass(text, param.valueAt, VALUE)
 	return param.valueEnd > param.valueAt ? param.valueEnd : -1
 }

@@ -111,6 +111,16 @@ export class SipMessage {
 		return rowValue(this.text, this.#rows, i)
 	}
 
+	/** Offset of the value in {@link bytes}. */
+	valueStart(i: number): number {
+		return this.#rows[i * ROW + 3]!
+	}
+
+	/** Offset of what follows the value in {@link bytes}. */
+	valueEnd(i: number): number {
+		return this.#rows[i * ROW + 4]!
+	}
+
 	/** Offset of the row in {@link bytes}; for `headerCount`, the end of the last row. */
 	rowStart(i: number): number {
 		return i === this.headerCount ? this.rowsEnd : this.#rows[i * ROW + 1]!

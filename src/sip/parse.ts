@@ -41,7 +41,7 @@ export function parse(bytes: Uint8Array): SipMessage {
 	const octets = from === 0 ? bytes : bytes.subarray(from)
 	const text = decodeLatin1(octets)
 	const head = scanHead(text)
-	const line = startLine(text.slice(0, head.lineEnd))
+	const line = startLine(text, head.lineEnd)
 	const reading = new Reading(text, head, line.method)
 	if (line.method !== '') reading.judgeRequest(line.method, line.uri)
 	return assemble(octets, text, head, line, reading)
@@ -59,22 +59,29 @@ function assemble(octets: Uint8Array, text: string, head: Head, line: ReadLine, 
 	return new SipMessage(octets.subarray(0, end), text.slice(0, end), head, line, reading, verdict)
 }
 
-/** §7.1, §7.2. The version is compared without case. */
-function startLine(line: string): ReadLine {
-	return isSipVersion(line, 0) ? statusLine(line) : requestLine(line)
+/** §7.1, §7.2: the line `text[0, end)`. The version is compared without case. */
+function startLine(text: string, end: number): ReadLine {
+	return isSipVersion(text, 0) ? statusLine(text.slice(0, end)) : requestLine(text, end)
 }
 
 /** `Method SP Request-URI SP SIP-Version`, exactly one SP each. */
-function requestLine(line: string): ReadLine {
-	const methodEnd = line.indexOf(' ')
-	const uriEnd = line.indexOf(' ', methodEnd + 1)
-	const wellSpaced = methodEnd > 0 && uriEnd > methodEnd + 1 && line.indexOf(' ', uriEnd + 1) < 0
-	if (!wellSpaced || !isSipVersion(line, uriEnd + 1) || skipClass(line, 0, TOKEN) !== methodEnd)
-		return misreadRequest(line)
-	const code = line.length === uriEnd + 8 && line.endsWith('2.0') ? undefined : 'version'
-	const uri = line.slice(methodEnd + 1, uriEnd)
-	return { method: methodIn(line, 0, methodEnd), uri, status: 0, reason: '', code }
+function requestLine(text: string, end: number): ReadLine {
+	const methodEnd = skipClass(text, 0, TOKEN)
+	const uriEnd = text.indexOf(' ', methodEnd + 1)
+	const wellSpaced = methodEnd > 0 && text.charCodeAt(methodEnd) === SPACE && uriEnd > methodEnd + 1
+	if (!wellSpaced || uriEnd >= end || !isSipVersion(text, uriEnd + 1) || skipVisible(text, uriEnd + 1) < end)
+		return misreadRequest(text.slice(0, end))
+	const code = end === uriEnd + 8 && text.startsWith('2.0', uriEnd + 5) ? undefined : 'version'
+	const uri = text.slice(methodEnd + 1, uriEnd)
+	return { method: methodIn(text, 0, methodEnd), uri, status: 0, reason: '', code }
 }
+
+function skipVisible(text: string, at: number): number {
+	while (at < text.length && text.charCodeAt(at) > SPACE) at++
+	return at
+}
+
+const SPACE = 0x20
 
 /** A line that means to be a request line gets its method back, for the 400; anything else is not SIP. */
 function misreadRequest(line: string): ReadLine {

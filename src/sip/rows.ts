@@ -1,6 +1,6 @@
 /** The head of a message as rows of offsets: one walk over the octets, no string made (RFC 3261 §7.3.1). */
-import { skipClass, TOKEN, trimmedEnd } from './grammar.ts'
-import { Header, headerId } from './headers.ts'
+import { skipBlank, skipClass, TOKEN } from './grammar.ts'
+import { headerId } from './headers.ts'
 
 /**
  * Header rows of one message. Real messages have under 40, RFC 4475's longest 48 (34 of them Vias); 256 leaves room for
@@ -60,6 +60,7 @@ export function scanHead(text: string): Head {
 	}
 }
 
+const COLON = 0x3a
 const UNENDED = -1
 const MALFORMED = -2
 const TOO_MANY = -3
@@ -67,11 +68,10 @@ const TOO_MANY = -3
 /** Writes the row at `at` to the scratch; the start of the next one, {@link UNENDED} or {@link MALFORMED}. */
 function scanRow(text: string, at: number, slot: number): number {
 	let end = endOfLine(text, at)
-	const colon = text.indexOf(':', at)
-	if (colon <= at || (end >= 0 && colon > end)) return end < 0 ? UNENDED : MALFORMED
-	const nameEnd = trimmedEnd(text, at, colon)
+	const nameEnd = skipClass(text, at, TOKEN)
+	const colon = skipBlank(text, nameEnd)
+	if (nameEnd === at || text.charCodeAt(colon) !== COLON) return end < 0 ? UNENDED : MALFORMED
 	const id = headerId(text, at, nameEnd)
-	if (id === Header.Other && (nameEnd === at || skipClass(text, at, TOKEN) !== nameEnd)) return MALFORMED
 	let folded = 0
 	while (end >= 0 && isBlank(text.charCodeAt(end + 2))) {
 		folded = FOLDED

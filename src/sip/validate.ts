@@ -35,10 +35,14 @@ export class Reading {
 	/** Reads all rows. `method` is '' for a response: Max-Forwards, Route and Contact are not looked at then. */
 	constructor(text: string, head: Head, method: string) {
 		const { rows, count } = head
-		for (let i = 0; i < count; i++) {
-			const id = rows[i * ROW]! & ~FOLDED
+		for (let i = 0, at = 0; i < count; i++, at += ROW) {
+			const id = rows[at]! & ~FOLDED
 			if (id === Header.Other || id > Header.ContentLength) continue
-			const wrong = this.#readRow(id, rowValue(text, rows, i), method)
+			const end = rows[at + 4]!
+			/* read where it stands; a value that was folded, or has blanks behind it, as a text of its own */
+			const plain = rows[at] === id && text.charCodeAt(end) === CR
+			const value = plain ? text : rowValue(text, rows, i)
+			const wrong = this.#readRow(id, value, plain ? rows[at + 3]! : 0, plain ? end : value.length, method)
 			if (wrong !== undefined) this.fail(wrong)
 			this.#met |= 1 << id
 		}
@@ -63,80 +67,80 @@ export class Reading {
 		this.code ??= code
 	}
 
-	/** Reads one row; what is wrong with it, if anything. */
-	#readRow(id: number, value: string, method: string): FaultCode | undefined {
+	/** Reads the value `text[from, to)` of one row; what is wrong with it, if anything. */
+	#readRow(id: number, text: string, from: number, to: number, method: string): FaultCode | undefined {
 		const again = (this.#met & (1 << id)) !== 0
 		switch (id) {
 			case Header.Via:
-				return this.#readVia(value, again)
+				return this.#readVia(text, from, to, again)
 			case Header.From:
-				return again ? 'from-repeated' : this.#readFrom(value)
+				return again ? 'from-repeated' : this.#readFrom(text, from, to)
 			case Header.To:
-				return again ? 'to-repeated' : this.#readTo(value)
+				return again ? 'to-repeated' : this.#readTo(text, from, to)
 			case Header.CallId:
-				return again ? 'call-id-repeated' : this.#readCallId(value)
+				return again ? 'call-id-repeated' : this.#readCallId(text, from, to)
 			case Header.CSeq:
-				return again ? 'cseq-repeated' : this.#readCSeq(value)
+				return again ? 'cseq-repeated' : this.#readCSeq(text, from, to)
 			case Header.ContentLength:
-				return this.#readContentLength(value)
+				return this.#readContentLength(text, from, to)
 			case Header.MaxForwards:
 				if (method === '') return undefined
-				return again ? 'max-forwards-repeated' : this.#readMaxForwards(value)
+				return again ? 'max-forwards-repeated' : this.#readMaxForwards(text, from, to)
 			case Header.Route:
-				return method === '' || areRoutes(value) ? undefined : 'route-malformed'
+				return method === '' || areRoutes(text, from, to) ? undefined : 'route-malformed'
 			case Header.Contact:
-				return method !== 'REGISTER' || areContacts(value) ? undefined : 'contact-malformed'
+				return method !== 'REGISTER' || areContacts(text, from, to) ? undefined : 'contact-malformed'
 			default:
 				return undefined
 		}
 	}
 
-	#readVia(value: string, again: boolean): FaultCode | undefined {
-		let at = scanVia(value, 0)
-		if (at >= 0 && !again) this.via = viaRecord(value)
-		while (at >= 0 && at < value.length) at = scanVia(value, at + 1)
+	#readVia(text: string, from: number, to: number, again: boolean): FaultCode | undefined {
+		let at = scanVia(text, from, to)
+		if (at >= 0 && !again) this.via = viaRecord(text)
+		while (at >= 0 && at < to) at = scanVia(text, at + 1, to)
 		if (at < 0) return 'via-malformed'
 		// §8.1.1.7: the cookie and nothing behind it identifies no transaction (RFC 4475 §3.3.4).
 		return this.via.branch === 'z9hG4bK' ? 'via-branch' : undefined
 	}
 
-	#readFrom(value: string): FaultCode | undefined {
-		if (scanNameAddr(value, 0) !== value.length) return 'from-malformed'
-		this.fromTag = scannedTag(value)
+	#readFrom(text: string, from: number, to: number): FaultCode | undefined {
+		if (scanNameAddr(text, from, to) !== to) return 'from-malformed'
+		this.fromTag = scannedTag(text)
 		return undefined
 	}
 
-	#readTo(value: string): FaultCode | undefined {
-		if (scanNameAddr(value, 0) !== value.length) return 'to-malformed'
-		this.toTag = scannedTag(value)
+	#readTo(text: string, from: number, to: number): FaultCode | undefined {
+		if (scanNameAddr(text, from, to) !== to) return 'to-malformed'
+		this.toTag = scannedTag(text)
 		return undefined
 	}
 
 	/** §25.1 `word`, taken widely: any visible octets. `"<>[]{}` are plain here. */
-	#readCallId(value: string): FaultCode | undefined {
-		this.callId = value
-		for (let i = 0; i < value.length; i++) {
-			const code = value.charCodeAt(i)
+	#readCallId(text: string, from: number, to: number): FaultCode | undefined {
+		this.callId = text.slice(from, to)
+		for (let i = from; i < to; i++) {
+			const code = text.charCodeAt(i)
 			if (code <= 0x20 || code === 0x7f) return 'call-id-malformed'
 		}
-		return value === '' ? 'call-id-malformed' : undefined
+		return from === to ? 'call-id-malformed' : undefined
 	}
 
 	/** `1*DIGIT LWS Method` */
-	#readCSeq(value: string): FaultCode | undefined {
-		const digitsEnd = skipClass(value, 0, DIGIT)
-		const methodAt = skipBlank(value, digitsEnd)
-		const cseq = decimal(value, 0, digitsEnd, MAX_CSEQ)
-		const methodEnd = skipClass(value, methodAt, TOKEN)
-		const good = cseq >= 0 && methodAt > digitsEnd && methodEnd > methodAt && methodEnd === value.length
+	#readCSeq(text: string, from: number, to: number): FaultCode | undefined {
+		const digitsEnd = skipClass(text, from, DIGIT)
+		const methodAt = skipBlank(text, digitsEnd)
+		const cseq = decimal(text, from, digitsEnd, MAX_CSEQ)
+		const methodEnd = skipClass(text, methodAt, TOKEN)
+		const good = cseq >= 0 && methodAt > digitsEnd && methodEnd > methodAt && methodEnd === to
 		if (!good) return 'cseq-malformed'
 		this.cseq = cseq
-		this.cseqMethod = methodIn(value, methodAt, methodEnd)
+		this.cseqMethod = methodIn(text, methodAt, methodEnd)
 		return undefined
 	}
 
-	#readContentLength(value: string): FaultCode | undefined {
-		const length = decimal(value, 0, value.length, MAX_CONTENT_LENGTH)
+	#readContentLength(text: string, from: number, to: number): FaultCode | undefined {
+		const length = decimal(text, from, to, MAX_CONTENT_LENGTH)
 		if (length < 0) return 'length-malformed'
 		// Two equal rows say one thing; two different ones are how requests are smuggled (RFC 4475 §3.3.9).
 		if (this.contentLength >= 0 && this.contentLength !== length) return 'length-conflict'
@@ -144,9 +148,9 @@ export class Reading {
 		return undefined
 	}
 
-	#readMaxForwards(value: string): FaultCode | undefined {
-		if (value === '' || skipClass(value, 0, DIGIT) < value.length) return 'max-forwards-malformed'
-		this.maxForwards = decimal(value, 0, value.length, MAX_MAX_FORWARDS)
+	#readMaxForwards(text: string, from: number, to: number): FaultCode | undefined {
+		if (from === to || skipClass(text, from, DIGIT) < to) return 'max-forwards-malformed'
+		this.maxForwards = decimal(text, from, to, MAX_MAX_FORWARDS)
 		return undefined
 	}
 
@@ -166,20 +170,23 @@ function unreadUri(uri: string): FaultCode {
 }
 
 /** A list of name-addr: the URI in `<>` (§20.34). */
-function areRoutes(value: string): boolean {
-	for (let at = 0; at <= value.length; at++) {
-		at = scanNameAddr(value, at)
+function areRoutes(text: string, at: number, end: number): boolean {
+	for (; at <= end; at++) {
+		at = scanNameAddr(text, at, end)
 		if (at < 0 || !scannedBrackets()) return false
 	}
 	return true
 }
 
 /** `*`, or a list of addresses (§20.10). Looked at in a REGISTER alone: elsewhere the proxy does not use it. */
-function areContacts(value: string): boolean {
-	if (value === '*') return true
-	for (let at = 0; at <= value.length; at++) {
-		at = scanNameAddr(value, at)
+function areContacts(text: string, at: number, end: number): boolean {
+	if (end - at === 1 && text.charCodeAt(at) === ASTERISK) return true
+	for (; at <= end; at++) {
+		at = scanNameAddr(text, at, end)
 		if (at < 0) return false
 	}
 	return true
 }
+
+const ASTERISK = 0x2a
+const CR = 0x0d

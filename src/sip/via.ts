@@ -39,14 +39,17 @@ const found = {
 	rportEnd: -1,
 }
 
-/** Walks the Via value at `at`. The offset of the comma or the end behind it, -1 where it is malformed. */
-export function scanVia(text: string, at: number): number {
+/**
+ * Walks the Via value at `at`, up to `end`, where the text ends or a CR stands. The offset of the comma or the end behind
+ * it, -1 where it is malformed.
+ */
+export function scanVia(text: string, at: number, end = text.length): number {
 	at = scanSentProtocol(text, skipBlank(text, at))
 	if (at >= 0) at = scanSentBy(text, at)
-	if (at >= 0) at = scanViaParams(text, at)
+	if (at >= 0) at = scanViaParams(text, at, end)
 	if (at < 0) return -1
 	at = skipBlank(text, at)
-	return at === text.length || text.charCodeAt(at) === COMMA ? at : -1
+	return at === end || text.charCodeAt(at) === COMMA ? at : -1
 }
 
 const COMMA = 0x2c
@@ -104,10 +107,10 @@ export function skipHost(text: string, at: number): number {
 	return colon >= 0 && text.charCodeAt(end) === 0x5d ? end + 1 : -1
 }
 
-function scanViaParams(text: string, at: number): number {
+function scanViaParams(text: string, at: number, end: number): number {
 	found.branchAt = found.receivedAt = found.rport = found.rportEnd = -1
 	for (;;) {
-		const next = nextParam(text, at)
+		const next = nextParam(text, at, end)
 		if (next === at || next < 0) return next
 		if (!keepViaParam(text, next)) return -1
 		at = next
