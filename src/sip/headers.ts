@@ -1,5 +1,5 @@
 /** Header field names the gateway looks at, and how to recognise them in one look. */
-import { isNamed } from './grammar.ts'
+import { LOWER } from './grammar.ts'
 
 export const Header = {
 	Other: 0,
@@ -102,26 +102,33 @@ const COMPACT: ReadonlyArray<readonly [letter: string, id: HeaderId]> = [
 ]
 
 /** Spellings by length and first letter: two at most share a cell, so a look is one comparison of letters. */
-const cells: { readonly lower: string; readonly id: HeaderId }[][] = Array.from({ length: 1024 }, () => [])
+const cells: { readonly lower: Uint8Array; readonly id: HeaderId }[][] = Array.from({ length: 1024 }, () => [])
 
 for (const id of Object.values(Header)) if (id !== Header.Other) learn(NAMES[id]!.toLowerCase(), id)
 for (const [letter, id] of COMPACT) learn(letter, id)
 
 function learn(lower: string, id: HeaderId): void {
-	cells[cell(lower, 0, lower.length)]!.push({ lower, id })
+	const letters = Uint8Array.from(lower, (char) => char.charCodeAt(0))
+	cells[cell(letters.length, letters[0]!)]!.push({ lower: letters, id })
 }
 
-function cell(text: string, from: number, to: number): number {
-	return (((to - from) & 31) << 5) | (text.charCodeAt(from) & 31)
+function cell(length: number, firstLetter: number): number {
+	return ((length & 31) << 5) | (firstLetter & 31)
 }
 
-/** The id of the name `text[from, to)`, long or compact, in any case; `Header.Other` for one not listed. */
-export function headerId(text: string, from: number, to: number): HeaderId {
-	const candidates = cells[cell(text, from, to)]!
+/** The id of the name `bytes[from, to)`, long or compact, in any case; `Header.Other` for one not listed. */
+export function headerId(bytes: Uint8Array, from: number, to: number): HeaderId {
+	const candidates = cells[cell(to - from, bytes[from]!)]!
 	for (let i = 0; i < candidates.length; i++) {
-		if (isNamed(text, from, to, candidates[i]!.lower)) return candidates[i]!.id
+		if (isSpelt(bytes, from, to, candidates[i]!.lower)) return candidates[i]!.id
 	}
 	return Header.Other
+}
+
+function isSpelt(bytes: Uint8Array, from: number, to: number, lower: Uint8Array): boolean {
+	if (to - from !== lower.length) return false
+	for (let i = 0; i < lower.length; i++) if (LOWER[bytes[from + i]!] !== lower[i]) return false
+	return true
 }
 
 /** The canonical long name: `Call-ID`. '' for `Header.Other`. */

