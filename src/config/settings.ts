@@ -14,6 +14,8 @@ export function settingsOf(config: Config, version: string): Settings {
 		holdMs: config.holdMs,
 		pbxExpiresSec: Math.round(config.pbxExpiresMs / 1000),
 		ringingOnPush: config.ringingOnPush,
+		suspectAfter: config.suspectAfter,
+		wakeSlowMs: config.wakeSlowMs,
 		strangers: config.strangers,
 		registerRate: config.registerRate,
 		banAfter: config.banAfter,

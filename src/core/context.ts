@@ -147,6 +147,7 @@ export function zeroCounters(): Counters {
 		pushesRefused: 0,
 		pushesFailed: 0,
 		wakes: 0,
+		wakesMissed: 0,
 		ghostsReplayed: 0,
 		pingsSent: 0,
 		pongs: 0,

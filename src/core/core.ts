@@ -17,7 +17,9 @@ import type { Flow, Restored } from './model.ts'
 import { OwnAddresses } from './proxy/route.ts'
 import { Router } from './proxy/router.ts'
 import { refusal } from './proxy/validate.ts'
+import { Availability } from './reach/availability.ts'
 import { Pings } from './reach/pings.ts'
+import { Suspicion } from './reach/suspicion.ts'
 import { type BoundFlow, type Device, Devices } from './registrar/devices.ts'
 import { RegisterRelay } from './registrar/relay.ts'
 import type { Settings } from './settings.ts'
@@ -31,6 +33,8 @@ export class Core {
 	readonly filter: Filter
 	readonly calls: Calls
 	readonly transactions: Transactions
+	readonly suspicion: Suspicion
+	readonly #availability: Availability
 	readonly #deadlines = new Deadlines<Due>()
 	readonly #pings: Pings
 	readonly #relay: RegisterRelay
@@ -43,10 +47,28 @@ export class Core {
 		this.context = new Context(settings, this.#deadlines, capabilities, zeroCounters())
 		this.transactions = new Transactions(this.#deadlines, this.context, this.context.counters)
 		this.devices = new Devices(this.context, restored.nextDeviceId)
-		this.#pings = new Pings(this.context, this.devices)
+		const wakeable = (device: Device) => this.calls.wakeable(device)
+		this.#pings = new Pings(this.context, this.devices, {
+			wakeable,
+			reachChanged: (device) => this.#reachChanged(device),
+		})
+		this.#availability = new Availability(this.context, {
+			wakeable,
+			isSuspect: (device) => this.suspicion.isSuspect(device),
+		})
+		this.suspicion = new Suspicion(this.context, this.devices, ({ agent }) => this.#availability.changed(agent))
 		this.filter = new Filter(this.context, this.devices)
 		const own = new OwnAddresses(this.context)
-		this.calls = new Calls(this.context, this.transactions, this.devices, this.#pings, own, restored.pushOutcomes)
+		this.calls = new Calls(
+			this.context,
+			this.transactions,
+			this.devices,
+			this.#pings,
+			this.suspicion,
+			this.#availability,
+			own,
+			restored.pushOutcomes,
+		)
 		this.#router = new Router(this.context, this.transactions, this.devices, this.filter, this.calls, own)
 		this.#relay = new RegisterRelay(this.context, this.transactions, this.devices, {
 			registerAnswered: (flow, aor, status, hadCredentials, stale, at) =>
@@ -56,10 +78,12 @@ export class Core {
 			pbxTimedOut: (at) => this.#pbxTimedOut(at),
 		})
 		this.devices.watch({
-			deviceBound: (device, at) => this.#pings.deviceBound(device, at),
+			deviceBound: (device, at) => this.#deviceBound(device, at),
 			deviceGone: (device, at) => this.#deviceGone(device, at),
 		})
 		for (const record of restored.devices) this.devices.bind(record, now)
+		this.#availability.begin(this.devices)
+		this.calls.pushes.takeUp(this.devices, now)
 		for (const record of restored.heldCalls) this.calls.takeUp(record, now)
 	}
 
@@ -223,9 +247,20 @@ export class Core {
 		if (client !== undefined) this.transactions.receive(client, message, now)
 	}
 
+	#deviceBound(device: Device, now: number): void {
+		this.#pings.deviceBound(device, now)
+		this.#availability.changed(device.agent)
+	}
+
 	#deviceGone(device: Device, now: number): void {
 		this.#pings.deviceGone(device)
 		this.calls.deviceGone(device, now)
+		this.#availability.deviceGone(device, now)
+	}
+
+	#reachChanged(device: Device): void {
+		if (device.reach === 'foreground') this.suspicion.alive(device)
+		this.#availability.changed(device.agent)
 	}
 
 	#pbxTimedOut(now: number): void {

@@ -58,6 +58,7 @@ export type Change =
 	  }
 	| { readonly table: 'device'; readonly op: 'reach'; readonly id: number; readonly reach: Reach }
 	| { readonly table: 'device'; readonly op: 'token-dead'; readonly id: number }
+	| { readonly table: 'device'; readonly op: 'missed-wakes'; readonly id: number; readonly missedWakes: number }
 	| { readonly table: 'device'; readonly op: 'environment'; readonly id: number; readonly environment: PushEnvironment }
 	| { readonly table: 'device'; readonly op: 'delete'; readonly id: number }
 	| { readonly table: 'call'; readonly op: 'put'; readonly row: HeldCallRecord }
@@ -95,6 +96,11 @@ export const EVENTS = {
 	'push-refused': 'warn',
 	'push-misconfigured': 'error',
 	'device-woke': 'info',
+	'wake-slow': 'warn',
+	'device-suspect': 'warn',
+	'device-trusted': 'info',
+	'agent-unreachable': 'warn',
+	'agent-back': 'info',
 	'source-banned': 'warn',
 	'source-unbanned': 'info',
 	'own-name-violation': 'warn',

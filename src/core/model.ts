@@ -58,6 +58,8 @@ export interface DeviceRecord {
 	readonly reach: Reach
 	/** APNs said this token is dead (410, or 400 in both environments): no pushes until a new REGISTER. */
 	readonly tokenDead: boolean
+	/** Pushes APNs accepted in a row that the device gave no sign of life after. */
+	readonly missedWakes: number
 	readonly userAgent: string
 }
 

@@ -14,6 +14,10 @@ export interface Settings {
 	/** 0: ask the PBX for what the phone asked. */
 	readonly pbxExpiresSec: number
 	readonly ringingOnPush: boolean
+	/** Accepted pushes in a row without a wake that make a device suspect; 0: never. */
+	readonly suspectAfter: number
+	/** A wake that takes longer is told; 0: none is. */
+	readonly wakeSlowMs: number
 	readonly strangers: 'drop' | 'reject'
 	/** REGISTERs a second that a source without a binding may have unanswered by a 2xx. */
 	readonly registerRate: number

@@ -1,13 +1,15 @@
 /** Makes the snapshot the status page is drawn from. */
 import type { Core } from './core.ts'
+import type { Suspicion } from './reach/suspicion.ts'
 import type { Device } from './registrar/devices.ts'
 import type { AgentView, DeviceView, Gauges, Snapshot } from './snapshot.ts'
 
 export function snapshotOf(core: Core, now: number): Snapshot {
-	const { context, filter, calls, devices } = core
+	const { context, filter, calls, devices, suspicion } = core
 	const pbx = filter.pbx ?? { address: '', port: 0 }
 	const agents: AgentView[] = []
-	for (const agent of devices.agents) agents.push({ agent: agent.aor, devices: agent.devices.map(deviceView) })
+	for (const agent of devices.agents)
+		agents.push({ agent: agent.aor, devices: agent.devices.map((device) => deviceView(device, suspicion)) })
 	return {
 		now,
 		pbx: { ...pbx, lastAnswerAt: core.pbxHeardAt, silent: core.pbxSilent },
@@ -22,17 +24,20 @@ export function snapshotOf(core: Core, now: number): Snapshot {
 	}
 }
 
-function gaugesOf({ devices, calls, transactions, filter }: Core): Gauges {
+function gaugesOf({ devices, calls, transactions, filter, suspicion }: Core): Gauges {
 	let devicesForeground = 0
 	let devicesBackground = 0
+	let devicesSuspect = 0
 	for (const device of devices.all) {
 		if (device.reach === 'foreground') devicesForeground++
 		else devicesBackground++
+		if (suspicion.isSuspect(device)) devicesSuspect++
 	}
 	return {
 		agents: devices.agentCount,
 		devicesForeground,
 		devicesBackground,
+		devicesSuspect,
 		callsHeld: calls.heldCount,
 		callsLive: calls.liveCount,
 		transactions: transactions.count,
@@ -41,8 +46,8 @@ function gaugesOf({ devices, calls, transactions, filter }: Core): Gauges {
 	}
 }
 
-function deviceView(device: Device): DeviceView {
-	const { id, userAgent, reach, flow, lastPongAt, registeredAt, expiresAt, push, lastWakeMs } = device
+function deviceView(device: Device, suspicion: Suspicion): DeviceView {
+	const { id, userAgent, reach, flow, lastPongAt, registeredAt, expiresAt, push, lastWakeMs, missedWakes } = device
 	return {
 		id,
 		label: labelOf(device),
@@ -61,6 +66,8 @@ function deviceView(device: Device): DeviceView {
 			dead: device.tokenDead,
 		},
 		lastWakeMs,
+		missedWakes,
+		suspect: suspicion.isSuspect(device),
 	}
 }
 

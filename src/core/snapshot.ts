@@ -49,6 +49,10 @@ export interface DeviceView {
 		| undefined
 	/** push → REGISTER of the last wake, ms. */
 	readonly lastWakeMs: number | undefined
+	/** Accepted pushes in a row that woke nobody. */
+	readonly missedWakes: number
+	/** So many that the PBX is told not to count on it. */
+	readonly suspect: boolean
 }
 
 export interface CallView {
@@ -92,6 +96,8 @@ export interface Counters {
 	pushesRefused: number
 	pushesFailed: number
 	wakes: number
+	/** Pushes APNs accepted that no sign of life came after. */
+	wakesMissed: number
 	ghostsReplayed: number
 	pingsSent: number
 	pongs: number
@@ -106,6 +112,7 @@ export interface Gauges {
 	readonly agents: number
 	readonly devicesForeground: number
 	readonly devicesBackground: number
+	readonly devicesSuspect: number
 	readonly callsHeld: number
 	readonly callsLive: number
 	readonly transactions: number

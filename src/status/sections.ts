@@ -105,13 +105,13 @@ function agentRows({ agent, devices }: AgentView, clock: Clock): Html {
 }
 
 function deviceCells(device: DeviceView, clock: Clock): Html {
-	const { label, userAgent, reach, lastPongAt, registeredAt, lastWakeMs } = device
+	const { label, userAgent, reach, lastPongAt, registeredAt, lastWakeMs, suspect, missedWakes } = device
 	const reachWord =
 		reach === 'foreground'
 			? html`<span class="good">● foreground</span>`
 			: html`<span class="muted">○ background</span>`
 	return html`<td data-label="Device"><span class="clip" title="${label}">${shortLabel(label)}</span><small class="clip" title="${userAgent}">${userAgent}</small></td>
-<td data-label="State">${reachWord}<small>registered ${ago(registeredAt, clock)}</small></td>
+<td data-label="State">${reachWord}<small>registered ${ago(registeredAt, clock)}</small>${suspect && html`<small class="warn" title="${missedWakes} pushes in a row were accepted and woke nobody">⚠ suspect: ${missedWakes} pushes, no wake</small>`}</td>
 <td data-label="Last pong">${ago(lastPongAt, clock)}</td>
 <td data-label="Address">${hostPort(device.address, device.port)}</td>
 <td data-label="Push">${pushCell(device.push)}</td>

@@ -30,6 +30,7 @@ interface DeviceRow {
 	readonly registered_at: number
 	readonly reach: DeviceRecord['reach']
 	readonly token_dead: number
+	readonly missed_wakes: number
 	readonly user_agent: string
 	readonly push_provider: PushParams['provider'] | null
 	readonly push_environment: PushParams['environment']
@@ -111,6 +112,7 @@ function deviceOf(row: DeviceRow): DeviceRecord {
 		registeredAt: row.registered_at,
 		reach: row.reach,
 		tokenDead: row.token_dead === 1,
+		missedWakes: row.missed_wakes,
 		userAgent: row.user_agent,
 	}
 }

@@ -36,6 +36,8 @@ export const SETTINGS: Settings = {
 	holdMs: 20_000,
 	pbxExpiresSec: 0,
 	ringingOnPush: false,
+	suspectAfter: 3,
+	wakeSlowMs: 8_000,
 	strangers: 'drop',
 	registerRate: 10,
 	banAfter: 5,

@@ -25,6 +25,8 @@ const SETTINGS: Settings = {
 	holdMs: 20_000,
 	pbxExpiresSec: 0,
 	ringingOnPush: false,
+	suspectAfter: 3,
+	wakeSlowMs: 8_000,
 	strangers: 'drop',
 	registerRate: 20,
 	banAfter: 8,

@@ -77,6 +77,8 @@ function settingsOf(chance: Chance): Settings {
 		holdMs: chance.one([6_000, 12_000, 20_000]),
 		pbxExpiresSec: chance.one([0, 3_600]),
 		ringingOnPush: chance.is(0.3),
+		suspectAfter: 2,
+		wakeSlowMs: 8_000,
 		strangers: chance.one(['drop', 'reject']),
 		registerRate: chance.one([0, 2, 5]),
 		banAfter: chance.one([0, 5]),

@@ -77,6 +77,9 @@ export class SimStore {
 			case 'token-dead':
 				this.devices.set(device.id, { ...device, tokenDead: true })
 				break
+			case 'missed-wakes':
+				this.devices.set(device.id, { ...device, missedWakes: change.missedWakes })
+				break
 			case 'environment':
 				if (device.push !== undefined)
 					this.devices.set(device.id, { ...device, push: { ...device.push, environment: change.environment } })

@@ -27,6 +27,8 @@ export function device(id: number, change: Partial<DeviceView> = {}): DeviceView
 			dead: id % 7 === 0,
 		},
 		lastWakeMs: id % 2 === 0 ? 1432 : undefined,
+		missedWakes: 0,
+		suspect: false,
 		...change,
 	}
 }
@@ -47,6 +49,7 @@ const GAUGES: Gauges = {
 	agents: 3,
 	devicesForeground: 2,
 	devicesBackground: 1,
+	devicesSuspect: 0,
 	callsHeld: 1,
 	callsLive: 1,
 	transactions: 4,

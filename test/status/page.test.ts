@@ -34,6 +34,13 @@ describe('the page', () => {
 		for (const label of Object.values(COUNTER_WORDS)) expect(words).toContain(label)
 	})
 
+	test('marks a suspect device, with how many pushes woke nobody', () => {
+		const suspect = { agent: 'sip:1001@pbx.example', devices: [device(1, { missedWakes: 4, suspect: true })] }
+		const words = text(page({ snapshot: snapshot({ agents: [suspect] }) }))
+		expect(words).toContain('⚠ suspect: 4 pushes, no wake')
+		expect(text(page())).not.toContain('suspect:')
+	})
+
 	test('says why the gateway is not ready, what ails the store and that the PBX is silent', () => {
 		const broken = snapshot({
 			storeFault: 'The disk is full.',

@@ -29,6 +29,7 @@ export function device(id: number, changes: Partial<DeviceRecord> = {}): DeviceR
 		registeredAt: NOW,
 		reach: 'foreground',
 		tokenDead: false,
+		missedWakes: 0,
 		userAgent: 'Phone "é" / 1.0',
 		...changes,
 	}

@@ -1,3 +1,4 @@
+import { Database } from 'bun:sqlite'
 import { afterEach, beforeEach, expect, test } from 'bun:test'
 import { statSync, writeFileSync } from 'node:fs'
 import type { Change } from '../../src/core/effects.ts'
@@ -49,6 +50,17 @@ test('a device comes back after a restart exactly as it was put', () => {
 	expect(store.restore(NOW).devices.map(revealed)).toEqual([device(1), bare, legacy].map(revealed))
 })
 
+test('a database of the first version is taken over, its devices as they were', () => {
+	commit(put(device(1, { missedWakes: 2 })))
+	store.close()
+	const db = new Database(place.path)
+	db.run('ALTER TABLE device DROP COLUMN missed_wakes')
+	db.run('PRAGMA user_version = 1')
+	db.close()
+	store = opened(place.path)
+	expect(store.restore(NOW).devices.map(revealed)).toEqual([revealed(device(1))])
+})
+
 test('a put replaces the whole row of that id', () => {
 	commit(put(device(1)))
 	const moved = device(1, { contact: 'sip:1001@198.51.100.9', push: undefined, userAgent: 'other' })
@@ -56,7 +68,7 @@ test('a put replaces the whole row of that id', () => {
 	expect(store.restore(NOW).devices).toEqual([moved])
 })
 
-test('refresh, reach, token-dead, environment and delete change what they name and nothing else', () => {
+test('refresh, reach, token-dead, missed-wakes, environment and delete change what they name and nothing else', () => {
 	commit(put(device(1)), put(device(2)), put(device(3)))
 	commit(
 		{
@@ -70,12 +82,13 @@ test('refresh, reach, token-dead, environment and delete change what they name a
 		},
 		{ table: 'device', op: 'reach', id: 2, reach: 'background' },
 		{ table: 'device', op: 'token-dead', id: 2 },
+		{ table: 'device', op: 'missed-wakes', id: 2, missedWakes: 4 },
 		{ table: 'device', op: 'environment', id: 2, environment: 'production' },
 		{ table: 'device', op: 'delete', id: 3 },
 	)
 	const first = device(1, { expiresAt: NOW + 9, pbxExpiresAt: NOW + 8, registeredAt: NOW + 7, reach: 'background' })
 	const push: PushParams = { ...device(2).push!, environment: 'production' }
-	const second = device(2, { reach: 'background', tokenDead: true, push })
+	const second = device(2, { reach: 'background', tokenDead: true, missedWakes: 4, push })
 	expect(store.restore(NOW).devices.map(revealed)).toEqual([first, second].map(revealed))
 })
 

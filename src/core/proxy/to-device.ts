@@ -3,7 +3,7 @@ import { response } from '../../sip/build.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import type { Context } from '../context.ts'
 import type { Flow } from '../model.ts'
-import type { Device, Devices } from '../registrar/devices.ts'
+import type { Agent, Device, Devices } from '../registrar/devices.ts'
 import type { Calls } from '../wake/calls.ts'
 import { addRecordRoute, forwardEdit, needsRecordRoute, newBranch, stripPushParams } from './forward.ts'
 import { endingOf } from './pass.ts'
@@ -30,7 +30,7 @@ export class ToDevice {
 		const user = request.requestUri?.user
 		if (user === undefined) return this.#passes.refuse(request, source, request.method === 'OPTIONS' ? 200 : 404, now)
 		const agent = this.#devices.agentByUser(user)
-		if (request.method === 'OPTIONS') return this.#qualify(request, source, agent?.devices ?? [], now)
+		if (request.method === 'OPTIONS') return this.#qualify(request, source, agent, now)
 		if (request.method === 'REGISTER') return this.#passes.refuse(request, source, 405, now, [['Allow', ALLOW]])
 		if (agent === undefined) return this.#passes.refuse(request, source, 404, now)
 		if (this.#context.draining) return this.#passes.refuse(request, source, 503, now, RETRY_SOON)
@@ -51,11 +51,9 @@ export class ToDevice {
 	}
 
 	/** The PBX asks whether the agent can be called (Asterisk's qualify): the gateway knows, and wakes nobody for it. */
-	#qualify(request: SipMessage, source: Flow, devices: readonly Device[], now: number): void {
-		const reachable = devices.some(
-			(device) => device.reach === 'foreground' || this.#calls.wakeable(device) || !this.#calls.pingsOn,
-		)
-		this.#passes.refuse(request, source, devices.length === 0 ? 404 : reachable ? 200 : 480, now)
+	#qualify(request: SipMessage, source: Flow, agent: Agent | undefined, now: number): void {
+		const status = agent === undefined ? 404 : this.#calls.availability.isReachable(agent) ? 200 : 480
+		this.#passes.refuse(request, source, status, now)
 	}
 
 	/** Within a dialog. */

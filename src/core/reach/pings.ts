@@ -11,7 +11,10 @@ import type { Due, Timed } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { Device, Devices, DeviceWatcher } from '../registrar/devices.ts'
 
-/** A background device is pinged this much more seldom: it is asleep, and answers only if iOS wakes it for us. */
+/**
+ * A background device that a push can wake is pinged this much more seldom: it is asleep, and answers only if iOS wakes
+ * it for us. One that no push can wake has nothing but its pongs to be found by.
+ */
 export const BACKGROUND_SLOWDOWN = 6
 
 /** Starts the branch of every ping. */
@@ -46,14 +49,24 @@ class Pinger implements Timed {
 	}
 }
 
+/** What pings ask and tell of other rooms. */
+export interface PingRooms {
+	/** The device has come to the foreground, or gone to the background. */
+	reachChanged(device: Device): void
+	/** Can a push reach it? */
+	wakeable(device: Device): boolean
+}
+
 export class Pings implements DeviceWatcher {
 	readonly #context: Context
 	readonly #devices: Devices
+	readonly #rooms: PingRooms
 	readonly #pingers = new Map<number, Pinger>()
 
-	constructor(context: Context, devices: Devices) {
+	constructor(context: Context, devices: Devices, rooms: PingRooms) {
 		this.#context = context
 		this.#devices = devices
+		this.#rooms = rooms
 	}
 
 	deviceBound(device: Device, now: number): void {
@@ -104,6 +117,7 @@ export class Pings implements DeviceWatcher {
 		device.reach = 'foreground'
 		if (pinger !== undefined) this.#context.deadlines.at(pinger.next, this.#turnOf(device, now))
 		this.#context.event('device-foreground', { agent: device.agent.aor, device: device.id })
+		this.#rooms.reachChanged(device)
 		return true
 	}
 
@@ -126,6 +140,7 @@ export class Pings implements DeviceWatcher {
 		device.reach = 'background'
 		this.#context.save([{ table: 'device', op: 'reach', id: device.id, reach: 'background' }])
 		this.#context.event('device-background', { agent: device.agent.aor, device: device.id })
+		this.#rooms.reachChanged(device)
 	}
 
 	/** @internal */
@@ -137,11 +152,7 @@ export class Pings implements DeviceWatcher {
 		counters.pingsSent++
 		this.#context.send(device.flow, this.#options(pinger))
 		deadlines.after(pinger.timeout, now, settings.pingTimeoutMs)
-		deadlines.after(
-			pinger.next,
-			now,
-			device.reach === 'foreground' ? settings.pingIntervalMs : settings.pingIntervalMs * BACKGROUND_SLOWDOWN,
-		)
+		deadlines.after(pinger.next, now, this.#intervalOf(device))
 	}
 
 	/** @internal */
@@ -150,7 +161,14 @@ export class Pings implements DeviceWatcher {
 		pinger.waiting = false
 		if (++pinger.missed < this.#context.settings.pingMisses || pinger.device.reach === 'background') return
 		this.asleep(pinger.device)
-		this.#context.deadlines.after(pinger.next, now, this.#context.settings.pingIntervalMs * BACKGROUND_SLOWDOWN)
+		if (this.#rooms.wakeable(pinger.device))
+			this.#context.deadlines.after(pinger.next, now, this.#intervalOf(pinger.device))
+	}
+
+	#intervalOf(device: Device): number {
+		const { pingIntervalMs } = this.#context.settings
+		const isSlow = device.reach === 'background' && this.#rooms.wakeable(device)
+		return isSlow ? pingIntervalMs * BACKGROUND_SLOWDOWN : pingIntervalMs
 	}
 
 	#options({ device, sequence }: Pinger): Uint8Array {

@@ -115,7 +115,11 @@ export class Bindings {
 			device.tokenDead = false
 			device.stale = false
 			device.userAgent = this.#userAgent() ?? device.userAgent
-			this.changes.push({ table: 'device', op: 'put', row: { ...device.record(), reach: 'foreground' } })
+			this.changes.push({
+				table: 'device',
+				op: 'put',
+				row: { ...device.record(), reach: 'foreground', missedWakes: 0 },
+			})
 		}
 		this.#devices.armExpiry(device)
 	}
@@ -136,6 +140,7 @@ export class Bindings {
 				registeredAt: this.#now,
 				reach: 'foreground',
 				tokenDead: false,
+				missedWakes: 0,
 				userAgent: this.#userAgent() ?? '',
 			},
 			this.#now,

@@ -45,6 +45,8 @@ export class Device {
 	registeredAt: number
 	reach: Reach
 	tokenDead: boolean
+	/** Accepted pushes in a row without a sign of life after them. */
+	missedWakes: number
 	userAgent: string
 	/** User part of Record-Route for its dialogs: id and HMAC. */
 	readonly routeToken: string
@@ -70,6 +72,7 @@ export class Device {
 		this.registeredAt = record.registeredAt
 		this.reach = record.reach
 		this.tokenDead = record.tokenDead
+		this.missedWakes = record.missedWakes
 		this.userAgent = record.userAgent
 		this.routeToken = routeToken
 		this.moveTo(record.contact)
@@ -94,7 +97,8 @@ export class Device {
 	}
 
 	record(): DeviceRecord {
-		const { id, key, contact, flow, push, expiresAt, pbxExpiresAt, registeredAt, reach, tokenDead, userAgent } = this
+		const { id, key, contact, flow, push, expiresAt, pbxExpiresAt, registeredAt, reach, tokenDead } = this
+		const { missedWakes, userAgent } = this
 		return {
 			id,
 			agent: this.agent.aor,
@@ -107,6 +111,7 @@ export class Device {
 			registeredAt,
 			reach,
 			tokenDead,
+			missedWakes,
 			userAgent,
 		}
 	}

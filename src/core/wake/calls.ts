@@ -8,7 +8,9 @@ import { answerDestination } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { Flow, HeldCallRecord, PushOutcomeRecord } from '../model.ts'
 import { type OwnAddresses, type OwnRoute, ownRoute } from '../proxy/route.ts'
+import type { Availability } from '../reach/availability.ts'
 import type { Pings } from '../reach/pings.ts'
+import type { Suspicion } from '../reach/suspicion.ts'
 import type { Agent, Device, Devices } from '../registrar/devices.ts'
 import type { CallView } from '../snapshot.ts'
 import { AgentCall } from './call.ts'
@@ -22,11 +24,14 @@ export const MAX_CALLS = 20_000
 /** Live calls remembered for the status page: one that never ends with a BYE we see makes room for newer ones. */
 export const MAX_LIVE = 20_000
 
+const RETRY_SOON = [['Retry-After', '5']] as const
+
 export class Calls {
 	readonly context: Context
 	readonly transactions: Transactions
 	readonly devices: Devices
 	readonly pings: Pings
+	readonly availability: Availability
 	readonly pushes: Pushes
 	readonly #own: OwnAddresses
 	readonly #calls = new Set<AgentCall>()
@@ -40,6 +45,8 @@ export class Calls {
 		transactions: Transactions,
 		devices: Devices,
 		pings: Pings,
+		suspicion: Suspicion,
+		availability: Availability,
 		own: OwnAddresses,
 		outcomes: readonly PushOutcomeRecord[],
 	) {
@@ -47,8 +54,9 @@ export class Calls {
 		this.transactions = transactions
 		this.devices = devices
 		this.pings = pings
+		this.availability = availability
 		this.#own = own
-		this.pushes = new Pushes(context, outcomes)
+		this.pushes = new Pushes(context, suspicion, availability, outcomes)
 	}
 
 	get pingsOn(): boolean {
@@ -72,12 +80,12 @@ export class Calls {
 		this.context.counters.callsToAgents++
 		if (this.#calls.size >= MAX_CALLS) {
 			this.context.event('limit-reached', { limit: 'calls', agent: agent.aor })
-			server.respond(
-				503,
-				response(invite, source, 503, { toTag: this.context.id(), rows: [['Retry-After', '5']] }),
-				now,
-			)
-			return
+			return this.#refuse(server, invite, source, 503, now)
+		}
+		if (!agent.devices.some((device) => this.availability.isCallable(device))) {
+			this.context.counters.callsUnanswered++
+			this.context.event('call-failed', { agent: agent.aor, how: 'nobody to wake' })
+			return this.#refuse(server, invite, source, 480, now)
 		}
 		const record = {
 			id: this.context.id(),
@@ -88,6 +96,12 @@ export class Calls {
 		const call = new AgentCall(this, server, invite, source, agent.aor, record)
 		this.#add(call)
 		call.offer(agent.devices, now)
+	}
+
+	/** Without a call: nobody is rung. */
+	#refuse(server: ServerTransaction, invite: SipMessage, source: Flow, status: 480 | 503, now: number): void {
+		const rows = status === 503 ? RETRY_SOON : []
+		server.respond(status, response(invite, source, status, { toTag: this.context.id(), rows }), now)
 	}
 
 	/** The held calls of the store, after a restart. */

@@ -3,7 +3,9 @@ import type { CommitWaiter, Context } from '../context.ts'
 import type { PushEffect } from '../effects.ts'
 import type { PushOutcome, PushResultInput } from '../inputs.ts'
 import type { PushOutcomeRecord } from '../model.ts'
-import type { Device } from '../registrar/devices.ts'
+import type { Availability } from '../reach/availability.ts'
+import type { Suspicion } from '../reach/suspicion.ts'
+import type { Device, Devices } from '../registrar/devices.ts'
 import { type Branch, GHOST_MS } from './device-branch.ts'
 
 /** Pushes remembered for the status page. */
@@ -17,6 +19,8 @@ const STORED_SOON: CommitWaiter = {
 
 export class Pushes {
 	readonly #context: Context
+	readonly #suspicion: Suspicion
+	readonly #availability: Availability
 	/** Without an answer of APNs, by push id. */
 	readonly #out = new Map<string, Branch>()
 	/** Accepted, and the device has not registered since, by device. */
@@ -24,10 +28,29 @@ export class Pushes {
 	/** Newest first. */
 	readonly #outcomes: PushOutcomeRecord[]
 
-	constructor(context: Context, outcomes: readonly PushOutcomeRecord[]) {
+	constructor(
+		context: Context,
+		suspicion: Suspicion,
+		availability: Availability,
+		outcomes: readonly PushOutcomeRecord[],
+	) {
 		this.#context = context
+		this.#suspicion = suspicion
+		this.#availability = availability
 		/* the store has the oldest first */
 		this.#outcomes = outcomes.slice(-MAX_PUSHES_SHOWN).reverse()
+	}
+
+	/**
+	 * After a restart: pushes whose devices may still wake. What ran out while nobody could have heard them is nobody's
+	 * fault.
+	 */
+	takeUp(devices: Devices, now: number): void {
+		for (const row of this.#outcomes) {
+			const device = devices.device(row.deviceId)
+			if (device === undefined || row.result !== 'accepted' || now >= this.#wakeableUntil(row)) continue
+			if (device.registeredAt <= row.sentAt) this.#awaitWake(device, row)
+		}
 	}
 
 	get outcomes(): readonly PushOutcomeRecord[] {
@@ -85,6 +108,7 @@ export class Pushes {
 		} else if (tokenDied(outcome, device.registeredAt)) {
 			device.tokenDead = true
 			this.#context.save([{ table: 'device', op: 'token-dead', id: device.id }])
+			this.#availability.changed(device.agent)
 		}
 	}
 
@@ -113,7 +137,7 @@ export class Pushes {
 		this.#record(row)
 		/* a device that registered before APNs answered is awake already */
 		if (accepted && branch.device !== undefined && branch.device.registeredAt <= branch.pushedAt)
-			this.#wakes.set(branch.deviceId, row)
+			this.#awaitWake(branch.device, row)
 		const name = accepted ? 'push-accepted' : outcome.kind === 'misconfigured' ? 'push-misconfigured' : 'push-refused'
 		const hint = outcome.kind === 'misconfigured' ? outcome.hint : undefined
 		this.#context.event(name, {
@@ -127,18 +151,32 @@ export class Pushes {
 		})
 	}
 
+	#awaitWake(device: Device, row: PushOutcomeRecord): void {
+		/* the newest push is what a wake is counted from */
+		if (row.sentAt >= (this.#wakes.get(device.id)?.sentAt ?? 0)) this.#wakes.set(device.id, row)
+		this.#suspicion.watch(device, row.sentAt, this.#wakeableUntil(row))
+	}
+
+	/** A REGISTER after this is a refresh, and no wake: the hold is over, and its ghost too. */
+	#wakeableUntil({ sentAt }: PushOutcomeRecord): number {
+		return sentAt + this.#context.settings.holdMs + GHOST_MS
+	}
+
 	/** A REGISTER after a push: the device woke. */
 	registered(device: Device, now: number): void {
+		this.#suspicion.alive(device)
 		const pushed = this.#wakes.get(device.id)
 		if (pushed === undefined) return
 		this.#wakes.delete(device.id)
 		const wakeMs = now - pushed.sentAt
-		/* a refresh long after is no wake */
-		if (wakeMs > this.#context.settings.holdMs + GHOST_MS) return
+		if (now >= this.#wakeableUntil(pushed)) return
 		device.lastWakeMs = wakeMs
 		this.#context.counters.wakes++
 		this.#record({ ...pushed, wakeMs })
 		this.#context.event('device-woke', { agent: device.agent.aor, device: device.id, wakeMs })
+		const { wakeSlowMs } = this.#context.settings
+		if (wakeSlowMs > 0 && wakeMs > wakeSlowMs)
+			this.#context.event('wake-slow', { agent: device.agent.aor, device: device.id, push: pushed.pushId, wakeMs })
 	}
 
 	#record(row: PushOutcomeRecord): void {
