@@ -102,6 +102,14 @@ export class Pbx extends UserAgent {
 		return true
 	}
 
+	/** As after a restart: bindings, nonces, calls and transactions are gone. */
+	forget(): void {
+		this.transactions.forget()
+		this.calls.forget()
+		this.#bindings.clear()
+		this.#nonces.clear()
+	}
+
 	contact(): string {
 		return `<sip:${hostPort(this.self.address, this.self.port)}>`
 	}

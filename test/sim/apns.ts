@@ -11,6 +11,8 @@ export interface ApnsMood {
 	readonly delivers: number
 	/** One that arrives does so late, up to half a minute. */
 	readonly late: number
+	/** The connection goes away (GOAWAY) with a push on it: it is sent again on the next one, and may come twice. */
+	readonly goesAway: number
 }
 
 export interface ApnsParts {
@@ -18,12 +20,15 @@ export interface ApnsParts {
 	readonly chance: Chance
 	readonly mood: ApnsMood
 	readonly answer: (result: PushResultInput, life: number) => void
-	readonly deliver: (token: string) => void
+	readonly deliver: (push: PushEffect) => void
+	readonly note: (who: string, text: string) => void
 }
 
 /** The client's own limit and one retry. */
 const STALL_MS = 5_000
 const LATE_MS = 30_000
+/** Until there is a new connection. */
+const CONNECT_MS = [300, 2_000] as const
 const REFUSALS = ['bad-token', 'gone', 'gone-before', 'misconfigured', 'throttled', 'failed', 'stalled'] as const
 
 export class SimApns {
@@ -35,11 +40,16 @@ export class SimApns {
 
 	send(push: PushEffect, life: number): void {
 		const { chance, mood } = this.#parts
-		if (chance.is(mood.accepts)) {
-			const environment = chance.is(0.1) ? 'sandbox' : push.environment
-			this.#answer(push, life, { kind: 'accepted', status: 200, environment }, chance.between(20, 400))
-			if (chance.is(mood.delivers)) this.#deliver(push)
-		} else this.#refuse(push, life)
+		if (!chance.is(mood.accepts)) return this.#refuse(push, life)
+		const goesAway = chance.is(mood.goesAway)
+		const waitMs = goesAway ? chance.between(...CONNECT_MS) : 0
+		const environment = chance.is(0.1) ? 'sandbox' : push.environment
+		this.#answer(push, life, { kind: 'accepted', status: 200, environment }, waitMs + chance.between(20, 400))
+		if (chance.is(mood.delivers)) this.#deliver(push, waitMs)
+		else this.#note(`loses the push ${push.pushId}`)
+		if (!goesAway) return
+		this.#note('goes away')
+		if (chance.is(0.3)) this.#deliver(push)
 	}
 
 	#refuse(push: PushEffect, life: number): void {
@@ -76,9 +86,13 @@ export class SimApns {
 		agenda.after(pushMs, () => answer({ type: 'push-result', pushId, outcome, pushMs }, life))
 	}
 
-	#deliver(push: PushEffect): void {
+	#deliver(push: PushEffect, waitMs = 0): void {
 		const { agenda, chance, mood, deliver } = this.#parts
 		const tookMs = chance.is(mood.late) ? chance.between(0, LATE_MS) : chance.between(150, 2_500)
-		agenda.after(tookMs, () => deliver(push.token.reveal()))
+		agenda.after(waitMs + tookMs, () => deliver(push))
+	}
+
+	#note(text: string): void {
+		this.#parts.note('APNs', text)
 	}
 }

@@ -15,6 +15,7 @@ export function answeredOnce(ledger: Ledger): string[] {
 	return [...ledger.calls.values()].flatMap((call) => {
 		const finals = distinct(call.answers.filter(isFinal)).filter((final) => !isStateless(call, final))
 		const id = call.invite.message.callId
+		ledger.judge()
 		for (const life of new Set(finals.map((final) => final.life)))
 			if (finals.filter((final) => final.life === life).length > 1)
 				return [`${id} got ${finals.map(({ message }) => message.status).join(' and ')}`]
@@ -46,9 +47,7 @@ function mustBeAnswered(ledger: Ledger, { invite, answers, fromPbx }: Call): boo
 
 /** Before the PBX's name is resolved it is a stranger. */
 function isResolved(ledger: Ledger, index: number): boolean {
-	return (
-		ledger.entries[index]!.at - (ledger.entries.findLast((e) => e.kind === 'started' && e.index < index)?.at ?? 0) > 50
-	)
+	return ledger.resolvedBefore(index)
 }
 
 function idOf(ledger: Ledger, id: string): string | undefined {
@@ -62,6 +61,7 @@ export function heldNoLonger(ledger: Ledger): string[] {
 		const until = (answers[0]?.at ?? invite.at) + holdMs
 		const final = answers.find(isFinal)
 		const { callId } = invite.message
+		ledger.judge()
 		if (answers.length === 0 || (final !== undefined && final.at <= until)) return []
 		const answered = ledger.ins.some(
 			({ message, at }) =>
@@ -86,6 +86,8 @@ export function cancelled(ledger: Ledger): string[] {
 		if (cancel.message.method !== 'CANCEL' || !isPbx(cancel.peer)) return []
 		const { callId, via } = cancel.message
 		const { entries } = ledger
+		ledger.judge()
+		if (ledger.wasCut(cancel)) return []
 		for (let i = cancel.index + 1; entries[i]?.cause === cancel.index; i++) {
 			const entry = entries[i]!
 			if (entry.kind === 'out' && entry.message.cseqMethod === 'CANCEL' && entry.message.status >= 200) return []
@@ -112,10 +114,12 @@ export function ghosts(ledger: Ledger): string[] {
 		if (
 			woke === undefined ||
 			woke.life !== over.life ||
+			ledger.wasCut(woke) ||
 			isGone(ledger, hold, woke.index) ||
 			ledger.removedBetween(hold.deviceId, hold.index, woke.index)
 		)
 			return []
+		ledger.judge()
 		const offered = ledger.offers.some(({ branch, out }) => branch === hold.branch && out.at === woke.at)
 		return offered ? [] : [`${handset.plan.name} woke for ${hold.callId}, which was over, and got no INVITE`]
 	})
@@ -150,6 +154,7 @@ export function toldOnce(ledger: Ledger): string[] {
 			ended.set(branch, entry)
 		if (entry.kind === 'in' || message.method !== 'INVITE' || isPbx(entry.peer)) return []
 		const end = ended.get(branch)
+		ledger.judge()
 		if (end === undefined || ledger.lostWithKill(end)) return []
 		return [`${message.callId} was offered again (${index}) to a phone that had ended it (${end.index})`]
 	})
@@ -159,6 +164,7 @@ export function toldOnce(ledger: Ledger): string[] {
 export function hungUp(ledger: Ledger): string[] {
 	return ledger.world.handsets.flatMap((handset) => {
 		const { name } = handset.plan
+		ledger.judged += handset.cancelReasons.length
 		const mute = handset.cancelReasons
 			.filter(({ call, reason }) => reason === '' || !keeps(ledger, call.id, reason))
 			.map(({ call, reason }) => `${name}: the CANCEL of ${call.id} says ${reason || 'nothing'}`)
@@ -185,11 +191,12 @@ function keeps(ledger: Ledger, callId: string, reason: string): boolean {
 	return said === undefined || call?.answers.find(isFinal)?.message.status !== 487 || reason === said
 }
 
-/** The gateway was killed while it was no held call, or before it had stored that the phone knows of the end. */
+/** The caller forgot it; or the gateway was killed while it was no held call, or before it had stored that the phone knows of the end. */
 function isLost(ledger: Ledger, callId: string, startedAt: number): boolean {
 	const offer = ledger.offers.findLast((candidate) => candidate.callId === callId && candidate.out.at <= startedAt)
 	/* its binding lapsed with the INVITE in its socket: what it then answers is a stranger's */
 	const first = ledger.offers.find(({ branch }) => branch === offer?.branch)
+	if (first !== undefined && ledger.pbxForgotAt > first.out.index) return true
 	if (first !== undefined && ledger.removedBetween(first.deviceId, first.out.index, ledger.settledIndex)) return true
 	const since = (offer?.out.at ?? startedAt) - LAZY_COMMIT_MS
 	const learnt = ledger.ins.filter(({ message }) => message.via.branch === offer?.branch && message.status >= 200)

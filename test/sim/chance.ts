@@ -10,6 +10,11 @@ export class Chance {
 
 	readonly random32 = (): number => this.#prng.next32()
 
+	/** Another one, that is the same for the same seed and draws by itself. */
+	fork(): Chance {
+		return new Chance(this.random32())
+	}
+
 	/** Uniform in [0, 1). */
 	readonly random = (): number => this.#prng.next32() / 0x1_0000_0000
 

@@ -13,9 +13,10 @@ export class Driver {
 	}
 
 	/** Whatever is done to the agent is done in here, so that its next deadline is known afterwards. */
-	act(what: (now: number) => void): void {
-		what(this.#agenda.now)
+	act<T>(what: (now: number) => T): T {
+		const result = what(this.#agenda.now)
 		this.#arm()
+		return result
 	}
 
 	#arm(): void {

@@ -19,7 +19,12 @@ export interface Disk {
 	readonly slowMs: number
 	/** The process dies between commit and what follows it, with this probability. */
 	readonly killAtCommit: number
+	/** The process dies after an effect, and the rest of its turn never was, with this probability. */
+	readonly killMidTurn: number
 }
+
+/** A resolver answers within one of these times. */
+const RESOLVE_MS = [5, 30, 500] as const
 
 const DRAIN_MS = 5_000
 const DRAIN_STEP_MS = 50
@@ -72,13 +77,13 @@ export class SimGateway {
 		const { life } = record
 		this.input({ type: 'fires' })
 		agenda.after(
-			chance.between(0, 30),
+			chance.between(0, chance.one(RESOLVE_MS)),
 			() => this.#live(life) && this.input({ type: 'pbx-resolved', addresses: [pbx] }),
 		)
 	}
 
 	/** kill -9: what is not committed never was. */
-	kill(): void {
+	kill(midTurn = false): void {
 		if (this.core === undefined) return
 		const { agenda, record } = this.#parts
 		const stored = { devices: [...this.store.devices.values()], calls: [...this.store.calls.values()] }
@@ -86,7 +91,7 @@ export class SimGateway {
 		this.#saves = []
 		this.#flush = 'none'
 		this.#armedFor = Number.POSITIVE_INFINITY
-		record.begin(agenda.now, { kind: 'killed', stored })
+		record.begin(agenda.now, { kind: 'killed', stored, midTurn })
 		this.#parts.onDown()
 	}
 
@@ -112,7 +117,7 @@ export class SimGateway {
 		} catch (error) {
 			record.add(agenda.now, { kind: 'threw', error: error instanceof Error ? (error.stack ?? '') : String(error) })
 		}
-		for (const effect of core.effects) this.#perform(effect)
+		if (!this.#performAll(core.effects)) return this.kill(true)
 		core.effects.length = 0
 		this.#arm(core)
 		this.#parts.onTurn(core)
@@ -146,7 +151,18 @@ export class SimGateway {
 		else if (input.type === 'committed') record.begin(now, { kind: 'committed', tickets: input.tickets })
 		else if (input.type === 'commit-failed')
 			record.begin(now, { kind: 'commit-failed', tickets: input.tickets, reason: input.reason })
-		else record.begin(now, { kind: 'fires' })
+		else record.begin(now, { kind: input.type === 'pbx-resolved' ? 'resolved' : 'fires' })
+	}
+
+	/** False where the process died meanwhile. */
+	#performAll(effects: readonly Effect[]): boolean {
+		const { chance, disk } = this.#parts
+		const dies = disk.killMidTurn > 0 && !this.immortal
+		for (const effect of effects) {
+			this.#perform(effect)
+			if (dies && chance.is(disk.killMidTurn)) return false
+		}
+		return true
 	}
 
 	#perform(effect: Effect): void {

@@ -44,6 +44,9 @@ const RETRY_MS = 7_000
 /** Three REGISTERs after one push come this far apart (linphone-iphone issue 853). */
 const THRICE_MS = 40
 
+/** Noted when a push arrives, in front of its id. */
+export const DELIVERED = 'is pushed to by'
+
 export class Handset {
 	readonly plan: HandsetPlan
 	readonly phone: Phone
@@ -113,9 +116,9 @@ export class Handset {
 	}
 
 	/** The push service delivers. */
-	pushed(): void {
+	pushed(pushId: string): void {
 		const how = this.plan.wakings[this.#pushes++ % this.plan.wakings.length]!
-		if (how === 'never') return this.#note(this.plan.name, 'is pushed to, and does not wake')
+		this.#note(this.plan.name, `${DELIVERED} ${pushId}${how === 'never' ? ', and does not wake' : ''}`)
 		this.wake(how)
 	}
 

@@ -1,6 +1,6 @@
 /** Invariants 3 to 6 and 8: whom the gateway waits for, whom it wakes, and when it lets an INVITE go. */
 import { SILENCE_MS } from '../../src/core/wake/device-branch.ts'
-import { type Hold, isFinal, type Ledger, STORED_MS } from './ledger.ts'
+import { type Hold, isFinal, type Ledger, lastOf, STORED_MS } from './ledger.ts'
 import type { PushResult } from './record.ts'
 import { isPbx } from './scenario.ts'
 
@@ -13,6 +13,7 @@ export function heldUntilRegistered(ledger: Ledger): string[] {
 		const sent = ledger.offers.find(({ branch, out }) => branch === hold.branch && out.index > hold.index)
 		if (sent === undefined) return []
 		const handset = ledger.handset(hold.deviceId, sent.out.index)
+		ledger.judge()
 		const woken = [...ledger.registrations.values()].some(
 			({ accepted, ...registration }) =>
 				registration.handset === handset &&
@@ -33,10 +34,12 @@ export function released(ledger: Ledger): string[] {
 		const woke = ledger.commits(handset).find(({ index }) => index > hold.index && index < end)
 		if (
 			woke === undefined ||
+			ledger.wasCut(woke) ||
 			!isWaiting(ledger, hold, woke.index) ||
 			ledger.removedBetween(hold.deviceId, hold.index, woke.index)
 		)
 			return []
+		ledger.judge()
 		const sent = ledger.offers.some(({ branch, out }) => branch === hold.branch && out.cause === woke.index)
 		return sent ? [] : [`${handset.plan.name} registered for ${hold.callId} and got no INVITE`]
 	})
@@ -64,6 +67,7 @@ export function oneBranch(ledger: Ledger): string[] {
 	for (const { callId, deviceId, branch, out } of ledger.offers) {
 		const key = `${out.life} ${callId} ${out.message.cseq} ${deviceId}`
 		const known = branches.get(key)
+		if (known !== undefined) ledger.judge()
 		if (known !== undefined && known !== branch)
 			found.push(`${callId} went to device ${deviceId} as ${known} and as ${branch}`)
 		branches.set(key, branch)
@@ -92,6 +96,7 @@ export function proven(ledger: Ledger): string[] {
 		const isSilent = ledger.offers.some(
 			({ branch, out }) => branch === hold.branch && out.life === hold.life && out.index < hold.index,
 		)
+		ledger.judge()
 		const since = hold.at - (isSilent ? SILENCE_MS : PONG_MS)
 		const heard = ledger
 			.heard(handset)
@@ -108,18 +113,21 @@ export function oncePushed(ledger: Ledger): string[] {
 		const key = `${callId} ${token.reveal()}`
 		const known = seen.get(key)
 		seen.set(key, { pushId, index })
+		ledger.judge()
 		/* killed before it heard of the push, the gateway sends the same one again: APNs may never have had it */
 		const isRetry = known !== undefined && known.pushId === pushId && ledger.killedBetween(known.index, index)
 		return known === undefined || isRetry ? [] : [`${callId} was pushed as ${known.pushId} and ${pushId} to one device`]
 	})
 }
 
-/** Invariant 6. After a kill before its end was stored, nobody knows of it. */
+/** Invariant 6. After a kill before its end was stored, nobody knows of it; nor of an INVITE that is repeated after a kill. */
 export function withInvite(ledger: Ledger): string[] {
 	return ledger.pushes.flatMap(({ callId, index }) => {
 		const call = ledger.toAgents.find(({ invite }) => invite.message.callId === callId && invite.index < index)
 		const final = call?.answers.find((answer) => isFinal(answer) && answer.index < index)
-		const over = final !== undefined && !ledger.lostWithKill(final)
+		const isNew = ledger.repeats(callId).some((repeat) => repeat.index < index && repeat.life > (final?.life ?? 0))
+		const over = final !== undefined && !isNew && !ledger.lostWithKill(final)
+		ledger.judge()
 		return call !== undefined && !over
 			? []
 			: [`a push went out for ${callId}, which ${over ? 'is over' : 'nobody offered'}`]
@@ -130,9 +138,10 @@ export function withInvite(ledger: Ledger): string[] {
 export function refused(ledger: Ledger): string[] {
 	return ledger.pushResults.flatMap((result) => {
 		const hold = ledger.holds.find(({ pushId }) => pushId === result.result.pushId)
-		if (hold === undefined || !isRefusal(result) || hold.life !== result.life) return []
+		if (hold === undefined || !isRefusal(result) || hold.life !== result.life || ledger.wasCut(result)) return []
+		ledger.judge()
 		const over = ledger.over(hold.callId)
-		if (over !== undefined && over.index <= lastOf(ledger, result.index)) return []
+		if (over !== undefined && over.index <= lastOf(ledger.entries, result.index)) return []
 		const asked = new Set(
 			ledger.offers
 				.filter(({ callId, out }) => callId === hold.callId && out.index < result.index)
@@ -160,11 +169,4 @@ function isOut(ledger: Ledger, callId: string, deviceId: number, until: number):
 
 function isRefusal({ result: { outcome } }: PushResult): boolean {
 	return outcome.kind !== 'accepted' && outcome.kind !== 'throttled'
-}
-
-/** The last place in the record that this input led to. */
-function lastOf(ledger: Ledger, cause: number): number {
-	let last = cause
-	while (ledger.entries[last + 1]?.cause === cause) last++
-	return last
 }

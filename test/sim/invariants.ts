@@ -2,6 +2,8 @@
 import { answeredOnce, cancelled, ghosts, heldNoLonger, hungUp, toldOnce } from './calls.checks.ts'
 import { heldUntilRegistered, oncePushed, oneBranch, proven, refused, released, withInvite } from './holds.checks.ts'
 import { Ledger } from './ledger.ts'
+import { MET } from './met.ts'
+import type { Counts } from './tally.ts'
 import { admitted, hidden, noted, settled, sound, stable } from './walls.checks.ts'
 import type { World } from './world.ts'
 
@@ -36,9 +38,21 @@ export interface Violation {
 	readonly sentence: string
 }
 
-export function violations(world: World): Violation[] {
+/** How the tally calls the times a check had something to judge. */
+export function judgedName(invariant: string): string {
+	return `judged: ${invariant}`
+}
+
+/** Every check of a whole run, and what the run met. */
+export function judge(world: World): { readonly violations: Violation[]; readonly counts: Counts } {
 	const ledger = new Ledger(world)
-	return Object.entries(INVARIANTS).flatMap(([invariant, check]) =>
-		check(ledger).map((sentence) => ({ invariant, sentence })),
-	)
+	const counts = new Map<string, number>()
+	const violations: Violation[] = []
+	for (const [invariant, check] of Object.entries(INVARIANTS)) {
+		ledger.judged = 0
+		for (const sentence of check(ledger)) violations.push({ invariant, sentence })
+		counts.set(judgedName(invariant), ledger.judged)
+	}
+	for (const [what, count] of Object.entries(MET)) counts.set(what, count(ledger))
+	return { violations, counts }
 }

@@ -5,12 +5,14 @@ import { Header } from '../../src/sip/headers.ts'
 import type { SipMessage } from '../../src/sip/message.ts'
 import { parse } from '../../src/sip/parse.ts'
 import { parseUri } from '../../src/sip/uri.ts'
+import { RESTARTS } from './exchange.ts'
 import { type Handset, isRowOf, names } from './handset.ts'
 import { keyOf } from './network.ts'
 import {
 	type Entry,
 	type In,
 	type Killed,
+	type Note,
 	type Out,
 	type Push,
 	type PushResult,
@@ -64,6 +66,8 @@ export const STORED_MS = 100
 
 export class Ledger {
 	readonly world: World
+	/** How often the check that runs now had something to judge. */
+	judged = 0
 	readonly entries: readonly Entry[]
 	readonly calls = new Map<string, Call>()
 	readonly holds: Hold[] = []
@@ -72,10 +76,14 @@ export class Ledger {
 	readonly pushResults: PushResult[] = []
 	readonly registrations = new Map<string, Registration>()
 	readonly kills: Killed[] = []
+	readonly notes: Note[] = []
+	/** Calls of the PBX to agents. */
+	readonly toAgents: Call[] = []
 	readonly ins: In[] = []
 	readonly outs: Out[] = []
 	/** Which phone a device id stands for, from which place in the record on. */
 	readonly #devices = new Map<number, { readonly index: number; readonly handset: Handset | undefined }[]>()
+	readonly #toAgentsById = new Map<string, Call>()
 	readonly #heldBranches = new Set<string>()
 	readonly #removals: {
 		readonly entry: Entry
@@ -86,6 +94,9 @@ export class Ledger {
 	settledIndex = Number.POSITIVE_INFINITY
 	/** Call-IDs by the id the store has. */
 	readonly storedCallIds = new Map<string, string>()
+	readonly #resolved: Entry[] = []
+	readonly #answers = new Map<string, In[]>()
+	readonly #repeats = new Map<string, In[]>()
 	readonly #heard = new Map<Handset, Entry[]>()
 	readonly #commits = new Map<Handset, Entry[]>()
 	/** By ticket and life: whose REGISTER waits for it. */
@@ -106,14 +117,30 @@ export class Ledger {
 		return this.#devices.get(deviceId)?.findLast((row) => row.index <= index)?.handset
 	}
 
-	/** Calls of the PBX to agents. */
-	get toAgents(): Call[] {
-		return [...this.calls.values()].filter(({ fromPbx, invite }) => fromPbx && invite.message.toTag === '')
+	judge(): void {
+		this.judged++
+	}
+
+	/** Was the gateway killed in the middle of the turn that this input began? */
+	wasCut({ index }: Entry): boolean {
+		const last = lastOf(this.entries, index)
+		const next = this.entries[last + 1]
+		return next?.kind === 'killed' && next.midTurn
+	}
+
+	/** All copies of the INVITEs that came with this Call-ID. */
+	repeats(callId: string): readonly In[] {
+		return this.#repeats.get(callId) ?? []
+	}
+
+	/** What phones said to the INVITE with this branch, in order. */
+	answers(branch: string): readonly In[] {
+		return this.#answers.get(branch) ?? []
 	}
 
 	/** When the caller got its final answer; undefined where it did not. */
 	over(callId: string): Out | undefined {
-		return this.toAgents.find(({ invite }) => invite.message.callId === callId)?.answers.find(isFinal)
+		return this.#toAgentsById.get(callId)?.answers.find(isFinal)
 	}
 
 	/** Proofs that the phone was awake: pongs, answers to INVITEs, REGISTERs the PBX accepted. */
@@ -144,6 +171,17 @@ export class Ledger {
 		)
 	}
 
+	/** When the PBX last forgot everything, as a place in the record; -1 where it never did. */
+	get pbxForgotAt(): number {
+		return this.notes.findLast(({ who, text }) => who === 'PBX' && text === RESTARTS)?.index ?? -1
+	}
+
+	/** Did the gateway know the PBX's address at that place? */
+	resolvedBefore(index: number): boolean {
+		const known = this.#resolved.findLast((entry) => entry.index < index)
+		return known !== undefined && known.life === this.entries[index]!.life
+	}
+
 	/** Was the gateway killed between the two places? */
 	killedBetween(from: number, to: number): boolean {
 		return this.kills.some(({ index }) => index > from && index < to)
@@ -155,7 +193,10 @@ export class Ledger {
 		else if (entry.kind === 'push') this.pushes.push(entry)
 		else if (entry.kind === 'push-result') this.pushResults.push(entry)
 		else if (entry.kind === 'killed') this.kills.push(entry)
-		else if (entry.kind === 'note' && entry.text === SWITCHED_OFF) this.settledIndex = entry.index
+		else if (entry.kind === 'note') {
+			this.notes.push(entry)
+			if (entry.text === SWITCHED_OFF) this.settledIndex = entry.index
+		} else if (entry.kind === 'resolved') this.#resolved.push(entry)
 		else if (entry.kind === 'started') {
 			this.#lastPing.clear()
 			this.#removals.push({ entry, ids: [], bound: entry.bound })
@@ -167,9 +208,9 @@ export class Ledger {
 		this.ins.push(entry)
 		const { message, peer } = entry
 		if (message.method === 'INVITE') {
+			listed(this.#repeats, message.callId).push(entry)
 			const key = callKey(message, peer)
-			if (!this.calls.has(key))
-				this.calls.set(key, { invite: entry, fromPbx: isPbx(peer), answers: [], cancels: [], cancelAnswers: [] })
+			if (!this.calls.has(key)) this.#enterCall(key, entry)
 		} else if (message.method === 'CANCEL') this.calls.get(callKey(message, peer))?.cancels.push(entry)
 		else if (message.method === 'REGISTER') this.#enterRegister(entry)
 		else if (message.cseqMethod === 'REGISTER' && message.status >= 200 && message.status < 300 && isPbx(peer)) {
@@ -179,6 +220,15 @@ export class Ledger {
 			listed(this.#heard, registration.handset).push(entry)
 			this.#flows.set(registration.handset, keyOf(registration.request.peer))
 		} else if (message.status > 0 && !isPbx(peer)) this.#enterAnswer(entry)
+	}
+
+	#enterCall(key: string, invite: In): void {
+		const call = { invite, fromPbx: isPbx(invite.peer), answers: [], cancels: [], cancelAnswers: [] }
+		this.calls.set(key, call)
+		if (!call.fromPbx || invite.message.toTag !== '') return
+		this.toAgents.push(call)
+		const { callId } = invite.message
+		if (!this.#toAgentsById.has(callId)) this.#toAgentsById.set(callId, call)
 	}
 
 	#enterRegister(request: In): void {
@@ -225,6 +275,7 @@ export class Ledger {
 	/** An answer of a phone, by the INVITE or ping it belongs to. */
 	#enterAnswer(entry: In): void {
 		const { message } = entry
+		if (message.cseqMethod === 'INVITE') listed(this.#answers, message.via.branch).push(entry)
 		const ping = /^z9hG4bKping\.(\w+)\./.exec(message.via.branch)
 		const deviceId =
 			ping === null
@@ -257,6 +308,13 @@ export class Ledger {
 			}
 		}
 	}
+}
+
+/** The last place in the record that this input led to. */
+export function lastOf(entries: readonly Entry[], cause: number): number {
+	let last = cause
+	while (entries[last + 1]?.cause === cause) last++
+	return last
 }
 
 export function isFinal({ message }: Out): boolean {

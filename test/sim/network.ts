@@ -31,6 +31,12 @@ export class Network {
 	readonly #outside = new Map<string, Endpoint>()
 	readonly #inside = new Map<string, string>()
 	readonly #lanAddress: string
+	/** When the last datagram between two endpoints comes, of those under way. */
+	readonly #lastComes = new Map<string, number>()
+	/** What it did to datagrams so far. */
+	lost = 0
+	duplicated = 0
+	overtaken = 0
 
 	constructor(agenda: Agenda, chance: Chance, lanAddress: string, lan: Weather, wan: Weather) {
 		this.#agenda = agenda
@@ -71,17 +77,27 @@ export class Network {
 	send(bytes: Uint8Array, from: Endpoint, to: Endpoint): void {
 		const weather = from.address === this.#lanAddress || to.address === this.#lanAddress ? this.lan : this.wan
 		const source = this.seenAs(from)
-		if (!this.#chance.is(weather.loss)) this.#fly(bytes, source, to, weather)
-		if (this.#chance.is(weather.duplicate)) this.#fly(bytes, source, to, weather)
+		if (this.#chance.is(weather.loss)) this.lost++
+		else this.#fly(bytes, source, to, weather)
+		if (!this.#chance.is(weather.duplicate)) return
+		this.duplicated++
+		this.#fly(bytes, source, to, weather)
 	}
 
 	#fly(bytes: Uint8Array, from: Endpoint, to: Endpoint, weather: Weather): void {
 		const late = this.#chance.is(weather.straggler) ? this.#chance.between(0, STRAGGLER_MS) : 0
 		const delayMs = weather.delayMs + this.#chance.between(0, weather.jitterMs) + late
+		this.#noteOrder(`${keyOf(from)} ${keyOf(to)}`, this.#agenda.now + delayMs)
 		this.#agenda.after(delayMs, () => {
 			const key = keyOf(to)
 			this.#receivers.get(this.#inside.get(key) ?? key)?.(bytes, from)
 		})
+	}
+
+	#noteOrder(path: string, comesAt: number): void {
+		const last = this.#lastComes.get(path) ?? 0
+		if (comesAt < last) this.overtaken++
+		else this.#lastComes.set(path, comesAt)
 	}
 
 	#map(endpoint: Endpoint, nat: string): void {

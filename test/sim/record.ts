@@ -26,8 +26,13 @@ export type PushResult = At & { readonly kind: 'push-result'; readonly result: P
 export type Save = At & { readonly kind: 'save'; readonly save: SaveEffect }
 export type Killed = At & {
 	readonly kind: 'killed'
+	/** The last turn before it was not finished: any of its effects may be missing. */
+	readonly midTurn: boolean
 	readonly stored: { readonly devices: readonly DeviceRecord[]; readonly calls: readonly HeldCallRecord[] }
 }
+
+export type Note = At & { readonly kind: 'note'; readonly who: string; readonly text: string }
+export type Started = At & { readonly kind: 'started'; readonly bound: readonly number[] }
 
 export type Entry =
 	| In
@@ -37,6 +42,8 @@ export type Entry =
 	| Save
 	| Killed
 	| (At & { readonly kind: 'fires' })
+	/** The gateway knows the PBX's address. */
+	| (At & { readonly kind: 'resolved' })
 	| (At & { readonly kind: 'committed'; readonly tickets: readonly number[] })
 	| (At & { readonly kind: 'commit-failed'; readonly tickets: readonly number[]; readonly reason: string })
 	| (At & {
@@ -44,11 +51,11 @@ export type Entry =
 			readonly name: EventName
 			readonly fields: Readonly<{ [field: string]: EventValue }>
 	  })
-	| (At & { readonly kind: 'started'; readonly bound: readonly number[] })
 	/** The core threw. */
 	| (At & { readonly kind: 'threw'; readonly error: string })
 	/** What somebody outside did: falls asleep, is pushed to. */
-	| (At & { readonly kind: 'note'; readonly who: string; readonly text: string })
+	| Note
+	| Started
 	/** A check made while the world ran found this. */
 	| (At & { readonly kind: 'fault'; readonly invariant: string; readonly sentence: string })
 

@@ -29,6 +29,9 @@ export interface Events {
 	readonly knocks: number
 	readonly usurpations: number
 	readonly qualifies: number
+	readonly queues: number
+	readonly pbxRestarts: number
+	readonly scans: number
 }
 
 export interface Scenario {
@@ -58,8 +61,8 @@ export function scenarioOf(chance: Chance): Scenario {
 		settings: settingsOf(chance),
 		lan: lanOf(chance),
 		wan: wanOf(chance),
-		disk: { slowMs: chance.one([0, 2, 40, 80]), killAtCommit: chance.is(0.15) ? 0.03 : 0 },
-		mood: { accepts: chance.one([1, 0.9, 0.6]), delivers: chance.one([1, 0.9, 0.5]), late: chance.one([0, 0.2]) },
+		disk: diskOf(chance),
+		mood: moodOf(chance),
 		pbx: pbxOf(chance, agents),
 		handsets: agents.flatMap((agent, n) => handsetsOf(chance, agent, n)),
 		events: eventsOf(chance),
@@ -90,9 +93,26 @@ function settingsOf(chance: Chance): Settings {
 	}
 }
 
+function diskOf(chance: Chance): Disk {
+	return {
+		slowMs: chance.one([0, 2, 40, 80]),
+		killAtCommit: chance.is(0.15) ? 0.03 : 0,
+		killMidTurn: chance.is(0.15) ? 0.005 : 0,
+	}
+}
+
+function moodOf(chance: Chance): ApnsMood {
+	return {
+		accepts: chance.one([1, 0.9, 0.6]),
+		delivers: chance.one([1, 0.9, 0.5]),
+		late: chance.one([0, 0.2]),
+		goesAway: chance.one([0, 0.1]),
+	}
+}
+
 function lanOf(chance: Chance): Weather {
 	const loss = chance.is(0.3) ? 0.05 : 0
-	return { loss, duplicate: loss / 2, delayMs: 1, jitterMs: chance.one([0, 3]), straggler: 0 }
+	return { loss, duplicate: loss / 2, delayMs: 1, jitterMs: chance.one([0, 3, 40]), straggler: 0 }
 }
 
 function wanOf(chance: Chance): Weather {
@@ -178,5 +198,8 @@ function eventsOf(chance: Chance): Events {
 		knocks: some(0.4, 6),
 		usurpations: some(0.3, 3),
 		qualifies: some(0.4, 3),
+		queues: some(0.4, 2),
+		pbxRestarts: some(0.1, 1),
+		scans: some(0.15, 1),
 	}
 }

@@ -1,53 +1,97 @@
-import { expect, test } from 'bun:test'
-import { INVARIANTS, violations } from './invariants.ts'
+import { describe, expect, test } from 'bun:test'
+import { INVARIANTS, judgedName } from './invariants.ts'
 import { ladder } from './ladder.ts'
-import { PINNED } from './pinned.ts'
-import type { Scenario } from './scenario.ts'
+import { MET } from './met.ts'
+import { chunksOf, runAll } from './pool.ts'
+import { RARE } from './rare.ts'
+import { runSeed } from './run.ts'
+import { type Chunk, runChunk } from './seeds.worker.ts'
+import { merge, type Tally } from './tally.ts'
 import { World } from './world.ts'
 
-/** As many seeds as a slow core runs in about 20 s. */
-const SEEDS = 400
+/** As many as issue 3 asks for. */
+const SEEDS = 2_000
 
-/** In one test, so that a failure is found and named soon. */
-const SEEDS_A_TEST = 50
+/** Run in this process, where coverage is counted. */
+const SEEDS_HERE = 50
+
+const SEEDS_KILLED = 100
+
+/** Small enough that the processors end together. */
+const SEEDS_A_CHUNK = 25
+
+/** Of 1,000 seeds so many meet what is rare, or it is not looked at. */
+const RARE_PER_MILLE = 10
+
+/** Half a minute on two processors with nothing else to do; CI may have more to do. */
+const SUITE_MS = 300_000
+
+/** Failures printed whole; the seeds of the others are named. */
+const REPORTS = 3
 
 /** `SEED=n bun test test/sim` runs that one. */
 const { SEED } = process.env
 
-/** What fails, with the ladder of what it is about. */
-function report(seed: number, change?: (scenario: Scenario) => Scenario): string {
-	const world = new World(seed, change)
-	world.run()
-	const found = violations(world)
-	if (found.length === 0) return ''
-	const sentences = found.map(({ invariant, sentence }) => `${invariant}: ${sentence}`)
-	const about = found.flatMap(({ sentence }) => sentence.match(/[0-9a-f]{16,}/g) ?? [])
-	return [`seed ${seed}: replay it by SEED=${seed} bun test test/sim`, ...sentences, ladder(world, about)].join('\n')
+const RANGES: readonly Chunk[] = [
+	{ from: SEEDS_HERE, to: SEEDS, variant: 'plain' },
+	{ from: 0, to: SEEDS_KILLED, variant: 'killed' },
+]
+
+async function runSuite() {
+	const tally: Tally = new Map()
+	const reports: string[] = []
+	const chunks = chunksOf(RANGES, SEEDS_A_CHUNK)
+	await runAll(
+		() => chunks.next().value,
+		(result) => {
+			merge(tally, result.tally)
+			reports.push(...result.reports)
+		},
+	)
+	return { tally, reports: reports.sort() }
 }
 
-const killedOften = (scenario: Scenario): Scenario => ({
-	...scenario,
-	events: { ...scenario.events, kills: 8, calls: 8 },
-})
+function shown(reports: readonly string[]): string {
+	const rest = reports.slice(REPORTS).map((report) => report.slice(0, report.indexOf('\n')))
+	return [...reports.slice(0, REPORTS), ...rest].join('\n')
+}
+
+function fewerThan(tally: Tally, names: readonly string[], seeds: number): string[] {
+	return names.filter((name) => (tally.get(name)?.seeds ?? 0) < seeds)
+}
 
 if (SEED !== undefined) {
 	test(`seed ${SEED}`, () => {
-		expect(report(Number(SEED))).toBe('')
+		expect(runSeed(Number(SEED)).report).toBe('')
 	})
 } else {
-	for (let first = 0; first < SEEDS; first += SEEDS_A_TEST)
-		test(`what always holds, holds with the seeds from ${first} to ${first + SEEDS_A_TEST - 1}`, () => {
-			for (let seed = first; seed < first + SEEDS_A_TEST; seed++) expect(report(seed)).toBe('')
-		}, 60_000)
+	describe(`${SEEDS} seeds`, () => {
+		/* the workers begin while this process does its own part */
+		const suite = runSuite()
+		const here = runChunk({ from: 0, to: SEEDS_HERE, variant: 'plain' })
 
-	test('what always holds, holds with a gateway that is killed again and again', () => {
-		for (let seed = 0; seed < SEEDS_A_TEST; seed++) expect(report(seed, killedOften)).toBe('')
-	}, 60_000)
+		test(
+			'what always holds, holds',
+			async () => {
+				const { tally, reports } = await suite
+				merge(tally, here.tally)
+				expect(shown([...here.reports, ...reports])).toBe('')
+			},
+			SUITE_MS,
+		)
 
-	for (const { seed, sentence } of PINNED)
-		test(`seed ${seed}: ${sentence}`, () => {
-			expect(report(seed)).toBe('')
+		test('every check had something to judge', async () => {
+			expect(fewerThan((await suite).tally, Object.keys(INVARIANTS).map(judgedName), 1)).toEqual([])
 		})
+
+		test('everything hostile was met', async () => {
+			expect(fewerThan((await suite).tally, Object.keys(MET), 1)).toEqual([])
+		})
+
+		test('what is rare was met in one of a hundred seeds', async () => {
+			expect(fewerThan((await suite).tally, Object.keys(RARE), (SEEDS * RARE_PER_MILLE) / 1_000)).toEqual([])
+		})
+	})
 
 	test('the same seed gives the same run, to the last octet', () => {
 		const [a, b] = [new World(7), new World(7)]

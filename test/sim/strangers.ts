@@ -32,6 +32,14 @@ export class Strangers {
 		for (let left = this.#chance.between(1, 12); left > 0; left--) this.#send(this.#datagram(from), from)
 	}
 
+	/** One datagram of a scanner: it guesses agents. */
+	scan(from: Endpoint): void {
+		this.#send(
+			this.#chance.is(0.5) ? this.#register(from, `${this.#chance.between(100, 9_999)}`) : this.#datagram(from),
+			from,
+		)
+	}
+
 	/** An agent, on the flow of its own phone, in the name of another one. */
 	usurp(from: Endpoint, self: string, other: string): void {
 		const method = this.#chance.one(['INVITE', 'MESSAGE', 'REGISTER', 'SUBSCRIBE', 'OPTIONS'] as const)

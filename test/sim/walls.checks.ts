@@ -9,13 +9,18 @@ import type { Entry, Out } from './record.ts'
 import { DOMAIN, GATEWAY, isPbx } from './scenario.ts'
 
 export function sound(ledger: Ledger): string[] {
+	ledger.judged += ledger.entries.length
 	return ledger.entries.flatMap((entry) => (entry.kind === 'threw' ? [entry.error] : []))
 }
 
 /** Faults that were found while the world ran. */
 export function noted(invariant: string): (ledger: Ledger) => string[] {
-	return (ledger) =>
-		ledger.entries.flatMap((entry) => (entry.kind === 'fault' && entry.invariant === invariant ? [entry.sentence] : []))
+	return (ledger) => {
+		ledger.judged += ledger.world.watch.judged(invariant)
+		return ledger.entries.flatMap((entry) =>
+			entry.kind === 'fault' && entry.invariant === invariant ? [entry.sentence] : [],
+		)
+	}
 }
 
 /** Invariant 2: whatever a datagram makes reach the PBX comes from a flow the PBX has accepted, in a name it accepted there. */
@@ -26,6 +31,7 @@ export function admitted(ledger: Ledger): string[] {
 		if (entry.kind !== 'out' || !isPbx(entry.peer) || entry.message.method === '') return []
 		const cause = ledger.entries[entry.cause]!
 		if (cause.kind !== 'in' || isPbx(cause.peer) || entry.message.method === 'REGISTER') return []
+		ledger.judge()
 		return trespass(entry, names.get(keyOf(cause.peer)))
 	})
 }
@@ -52,6 +58,7 @@ export function hidden(ledger: Ledger): string[] {
 	const tokens = ledger.world.handsets.flatMap(({ plan: { token } }) => (token === '' ? [] : [token]))
 	return ledger.outs.flatMap((out) => {
 		const text = bytesText(out.message)
+		ledger.judge()
 		const shown = tokens.filter((token) => text.includes(token))
 		if (shown.length === 0 && !/[;&?]pn-|[;&?]app-id=/.test(text)) return []
 		return isOwnAnswer(ledger, out, shown) ? [] : [`${inShort(out.message)} shows push parameters`]
@@ -70,6 +77,7 @@ export function stable(ledger: Ledger): string[] {
 		if (!isPbx(peer) || (message.status >= 300 && message.status < 400)) return []
 		return message.list(Header.Contact).flatMap((value) => {
 			const { user = '', host, port, params } = parseUri(parseNameAddr(value)?.uri ?? '') ?? {}
+			ledger.judge()
 			const known = ledger.world.scenario.pbx.agents.has(user) || message.method === 'REGISTER'
 			const right = known && host === GATEWAY.address && port === GATEWAY.port && params === ''
 			return value === '*' || right ? [] : [`${inShort(message)} has the Contact ${value}`]
@@ -78,8 +86,10 @@ export function stable(ledger: Ledger): string[] {
 }
 
 /** At the very end only bindings are left. */
-export function settled({ world }: Ledger): string[] {
+export function settled(ledger: Ledger): string[] {
+	const { world } = ledger
 	const { core, store } = world.gateway
+	ledger.judge()
 	if (core === undefined) return ['the gateway is down']
 	const { callsHeld } = core.snapshot(world.agenda.now).gauges
 	const calls = core.calls.count

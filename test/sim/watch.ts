@@ -20,10 +20,14 @@ export class Watch {
 	readonly #store: SimStore
 	readonly #handsets: readonly Handset[]
 	readonly #answered = new Set<string>()
+	/** By invariant, how often there was something to look at. */
+	readonly #judged = new Map<string, number>()
 	#seen = 0
 	/** When a device was last removed, ms. */
 	#removedAt = 0
 	#turns = 0
+	#transactions = 0
+	#life = 0
 
 	constructor(record: Record, store: SimStore, handsets: readonly Handset[]) {
 		this.#record = record
@@ -31,11 +35,14 @@ export class Watch {
 		this.#handsets = handsets
 	}
 
+	judged(invariant: string): number {
+		return this.#judged.get(invariant) ?? 0
+	}
+
 	look(core: Core, now: number): void {
 		const { entries } = this.#record
+		this.#boundedBy(core, entries[entries.at(-1)!.cause]!, now)
 		for (const end = entries.length; this.#seen < end; this.#seen++) this.#lookAt(entries[this.#seen]!, now)
-		if (core.filter.sources.size > MAX_SOURCES || core.filter.sources.banCount > MAX_BANS)
-			this.#fault(now, '12', 'more sources or bans are remembered than there may be')
 		if (++this.#turns % SNAPSHOT_EVERY === 0) this.#noSecret(JSON.stringify(core.snapshot(now)), 'the snapshot', now)
 	}
 
@@ -53,6 +60,7 @@ export class Watch {
 		const key = `${message.callId} ${message.cseq}`
 		if (this.#answered.has(key)) return
 		this.#answered.add(key)
+		this.#judge('7')
 		for (const value of message.list(Header.Contact)) this.#isStored(value, message, at)
 	}
 
@@ -69,14 +77,37 @@ export class Watch {
 
 	/** Invariant 7: no kill loses a committed binding. */
 	#nothingLost(bound: readonly number[], now: number): void {
+		this.#judge('7')
 		for (const id of this.#store.devices.keys())
 			if (!bound.includes(id)) this.#fault(now, '7', `device ${id} was stored, and is not bound after the start`)
 	}
 
+	/** Invariant 12: one datagram of a stranger leaves no more behind than the two transactions of its REGISTER. */
+	#boundedBy({ transactions, devices, filter }: Core, cause: Entry, now: number): void {
+		const grown = transactions.count - this.#transactions
+		this.#transactions = transactions.count
+		if (cause.kind !== 'in' || isPbx(cause.peer) || cause.life !== this.#life) {
+			this.#life = cause.life
+			return
+		}
+		const { address, port } = cause.peer
+		if (devices.flow(`0|${address}|${port}`) !== undefined) return
+		this.#judge('12')
+		if (grown > (cause.message.method === 'REGISTER' ? 2 : 0))
+			this.#fault(now, '12', `${cause.message.method} ${cause.message.callId} of a stranger left ${grown} transactions`)
+		if (filter.sources.size > MAX_SOURCES || filter.sources.banCount > MAX_BANS)
+			this.#fault(now, '12', 'more sources or bans are remembered than there may be')
+	}
+
 	/** Invariant 13. */
 	#noSecret(text: string, where: string, now: number): void {
+		this.#judge('13')
 		const leak = this.#handsets.some(({ plan: { token } }) => token !== '' && text.includes(token))
 		if (leak || /digest |response=|eyJ/i.test(text)) this.#fault(now, '13', `${where} shows a secret: ${text}`)
+	}
+
+	#judge(invariant: string): void {
+		this.#judged.set(invariant, this.judged(invariant) + 1)
 	}
 
 	#fault(at: number, invariant: string, sentence: string): void {

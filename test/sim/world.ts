@@ -1,5 +1,6 @@
 /** One run of the simulated world: everything follows from the seed. */
 import type { Core } from '../../src/core/core.ts'
+import type { PushEffect } from '../../src/core/effects.ts'
 import { Agenda } from './agenda.ts'
 import { SimApns } from './apns.ts'
 import { Chance } from './chance.ts'
@@ -7,6 +8,7 @@ import { type CallPlan, Exchange } from './exchange.ts'
 import { SimGateway } from './gateway.ts'
 import { Handset } from './handset.ts'
 import { CALM, Network } from './network.ts'
+import { Queue } from './queue.ts'
 import { Record, SWITCHED_OFF } from './record.ts'
 import { DOMAIN, GATEWAY, PBX, type Scenario, scenarioOf } from './scenario.ts'
 import { Strangers } from './strangers.ts'
@@ -24,9 +26,23 @@ const SETTLE_MS = 110_000
 /** Then phones are off, and the gateway forgets all that it need not keep: a ghost, and twice 64*T1. */
 const FORGET_MS = 130_000
 
+/** A PBX that restarted left phones ringing: timer C ends them first. */
+const FORGET_CALLER_MS = 210_000
+
 /** A caller gives up before the hold is even stored, or after a while. */
 const AT_ONCE_MS = [5, 60] as const
 const LATER_MS = [60, 15_000] as const
+
+/** What comes between while a call is under way, and when. */
+const MEANWHILE = [
+	...Array.from({ length: 19 }, () => 'nothing' as const),
+	...(['kill', 'restart the PBX', 'move', 'register', 'full disk'] as const),
+]
+const MEANWHILE_MS = 6_000
+
+/** Addresses a scanner has, and the time it takes for them all. */
+const SCANNED = 150
+const SCAN_MS = 3_000
 
 export class World {
 	readonly seed: number
@@ -43,25 +59,32 @@ export class World {
 	readonly #apns: SimApns
 	readonly #strangers: Strangers
 	#strangersSeen = 0
+	#scanned = 0
+	#pbxForgot = false
 
 	constructor(seed: number, change: (scenario: Scenario) => Scenario = (scenario) => scenario) {
 		this.seed = seed
-		const chance = new Chance(seed)
+		const seeds = new Chance(seed)
+		/* each part of the world has its own: what the core draws changes no weather, and a new knob no scenario */
+		const [scenarios, weather, chance] = [seeds.fork(), seeds.fork(), seeds.fork()]
 		this.chance = chance
 		const { agenda } = this
-		const scenario = change(scenarioOf(chance))
+		const scenario = change(scenarioOf(scenarios))
 		this.scenario = scenario
-		this.network = new Network(agenda, chance, PBX.address, scenario.lan, scenario.wan)
+		this.network = new Network(agenda, weather, PBX.address, scenario.lan, scenario.wan)
 		const { network } = this
 		const note = (who: string, text: string) => this.record.begin(agenda.now, { kind: 'note', who, text })
 		const answer = (result: Parameters<SimGateway['pushResult']>[0], life: number) =>
 			this.gateway.pushResult(result, life)
-		this.#apns = new SimApns({ agenda, chance, mood: scenario.mood, answer, deliver: (token) => this.#deliver(token) })
-		this.gateway = this.#makeGateway()
-		this.exchange = new Exchange({ ...scenario.pbx, self: PBX, domain: DOMAIN }, agenda, chance, network, note)
-		this.handsets = scenario.handsets.map((plan) => new Handset(plan, agenda, chance, network, note))
+		/* said within a turn of the gateway, which goes on */
+		const aside = (who: string, text: string) => this.record.add(agenda.now, { kind: 'note', who, text })
+		const apns = { agenda, chance: seeds.fork(), mood: scenario.mood, answer, note: aside }
+		this.#apns = new SimApns({ ...apns, deliver: (push) => this.#deliver(push) })
+		this.gateway = this.#makeGateway(seeds.fork())
+		this.exchange = new Exchange({ ...scenario.pbx, self: PBX, domain: DOMAIN }, agenda, seeds.fork(), network, note)
+		this.handsets = scenario.handsets.map((plan) => new Handset(plan, agenda, seeds.fork(), network, note))
 		this.watch = new Watch(this.record, this.gateway.store, this.handsets)
-		this.#strangers = new Strangers(chance, network, {
+		this.#strangers = new Strangers(seeds.fork(), network, {
 			gateway: GATEWAY,
 			pbx: PBX,
 			domain: DOMAIN,
@@ -79,15 +102,15 @@ export class World {
 		this.#calmDown()
 		agenda.runUntil(agenda.now + SETTLE_MS)
 		this.#switchOff()
-		agenda.runUntil(agenda.now + FORGET_MS)
+		agenda.runUntil(agenda.now + (this.#pbxForgot ? FORGET_CALLER_MS : FORGET_MS))
 	}
 
 	get settledAt(): number {
 		return BEGIN + this.scenario.lengthMs + SETTLE_MS
 	}
 
-	#makeGateway(): SimGateway {
-		const { agenda, chance, network, record, scenario } = this
+	#makeGateway(chance: Chance): SimGateway {
+		const { agenda, network, record, scenario } = this
 		return new SimGateway({
 			...{ agenda, chance, network, record, settings: scenario.settings, self: GATEWAY, pbx: PBX, disk: scenario.disk },
 			onPush: (push, life) => this.#apns.send(push, life),
@@ -96,14 +119,17 @@ export class World {
 		})
 	}
 
-	#deliver(token: string): void {
-		this.handsets.find(({ plan }) => plan.token === token)?.pushed()
+	#deliver({ token, pushId }: PushEffect): void {
+		this.handsets.find(({ plan }) => plan.token === token.reveal())?.pushed(pushId)
 	}
 
 	#plan(): void {
 		const { events } = this.scenario
 		const handset = () => this.chance.one(this.handsets)
-		this.#times(events.calls, () => this.exchange.call(this.#callPlan()))
+		this.#times(events.calls, () => this.#call())
+		this.#times(events.queues, () => this.#queue())
+		this.#times(events.pbxRestarts, () => this.#restartPbx())
+		this.#times(events.scans, () => this.#scan())
 		this.#times(events.sleeps, () => handset().sleep())
 		this.#times(events.wakes, () => handset().wake('in-place'))
 		this.#times(events.moves, () => handset().wake('elsewhere'))
@@ -120,6 +146,64 @@ export class World {
 
 	#times(count: number, what: () => void): void {
 		for (let i = 0; i < count; i++) this.agenda.after(this.chance.between(1_000, this.scenario.lengthMs), what)
+	}
+
+	/** Something may happen in the very time a call is under way. */
+	#call(): void {
+		const { chance, agenda } = this
+		const plan = this.#callPlan()
+		this.exchange.call(plan)
+		const meanwhile = chance.one(MEANWHILE)
+		agenda.after(chance.between(0, MEANWHILE_MS), () => this.#disturb(meanwhile, plan.agent))
+	}
+
+	#disturb(how: (typeof MEANWHILE)[number], agent: string): void {
+		const handsets = this.handsets.filter(({ plan }) => plan.agent === agent)
+		if (this.gateway.immortal) return
+		switch (how) {
+			case 'nothing':
+				return
+			case 'kill':
+				return this.gateway.kill()
+			case 'restart the PBX':
+				return this.#restartPbx()
+			case 'move':
+				for (const handset of handsets) handset.wake('elsewhere')
+				return
+			case 'register':
+				for (const handset of handsets) handset.register()
+				return
+			case 'full disk':
+				return this.#fillDisk()
+		}
+	}
+
+	#queue(): void {
+		const { chance } = this
+		const agents = [...this.scenario.pbx.agents.keys()].slice(0, chance.between(1, 3))
+		this.record.begin(this.agenda.now, { kind: 'note', who: 'queue', text: `rings ${agents.join(', ')}` })
+		const times = {
+			againMs: chance.one([0, 30, 1_000]),
+			ringMs: chance.between(2_000, 15_000),
+			talkMs: chance.between(500, 8_000),
+		}
+		new Queue({ agents, ...times }, this.exchange, this.agenda).begin()
+	}
+
+	#restartPbx(): void {
+		this.#pbxForgot = true
+		this.exchange.restart(this.chance.one([0, 300, 4_000]))
+	}
+
+	/** A scanner that has many addresses. */
+	#scan(): void {
+		this.record.begin(this.agenda.now, { kind: 'note', who: 'scanner', text: 'scans' })
+		for (let left = SCANNED; left > 0; left--)
+			this.agenda.after(this.chance.between(0, SCAN_MS), () => {
+				const number = this.#scanned++
+				const from = { address: `100.64.${number >> 8}.${number & 255}`, port: 5_060 }
+				this.#strangers.scan(from)
+			})
 	}
 
 	#callPlan(): CallPlan {
