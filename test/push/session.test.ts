@@ -121,7 +121,8 @@ test('a session without a word for half a minute is pinged, one in use is not', 
 	for (const [callback, ms] of timers.mock.calls) if (ms === IDLE_PING_MS) idleTimers.push(callback as () => void)
 	timers.mockRestore()
 	expect(idleTimers.length).toBe(1)
-	const now = performance.now()
+	/* whole, so that the difference is exactly that of the two */
+	const now = Math.ceil(performance.now())
 	const clock = spyOn(performance, 'now').mockImplementation(() => now + IDLE_PING_MS)
 	session.heard(now + 1000)
 	idleTimers[0]!()
