@@ -6,6 +6,8 @@ import type { Config } from './config/options.ts'
 import { settingsOf } from './config/settings.ts'
 import { Core } from './core/core.ts'
 import type { EventName, EventValue } from './core/effects.ts'
+import { httpPost } from './events/post.ts'
+import { EventQueue } from './events/queue.ts'
 import { Secret } from './lib/secret.ts'
 import type { Log } from './log/log.ts'
 import { type Clock, Loop } from './loop.ts'
@@ -79,6 +81,7 @@ class Starting implements Gateway {
 	readonly #core: Core
 	readonly #loop: Loop
 	readonly #listeners: UdpListener[] = []
+	readonly #events: EventQueue | undefined
 	#apns: ApnsClient | undefined
 	#status: Status | undefined
 	#watch: { stop(): void } | undefined
@@ -94,6 +97,7 @@ class Starting implements Gateway {
 		this.#now = now
 		this.#store = store
 		this.#startedAt = now()
+		this.#events = eventQueue(config, version, log, now)
 		const key = store.hmacKey()
 		const capabilities = {
 			random32,
@@ -128,6 +132,7 @@ class Starting implements Gateway {
 		this.#loop.input({ type: 'drain' })
 		const until = this.#now() + DRAIN_LIMIT_MS
 		while (this.#core.unfinished > 0 && this.#now() < until && !this.#closed) await Bun.sleep(50)
+		if (!this.#closed) await this.#events?.finish()
 		this.kill()
 	}
 
@@ -138,6 +143,7 @@ class Starting implements Gateway {
 		this.#watch?.stop()
 		this.#loop.close()
 		this.#apns?.close()
+		this.#events?.close()
 		for (const listener of this.#listeners) listener.close()
 		void this.#status?.stop()
 		this.#store.close()
@@ -164,6 +170,7 @@ class Starting implements Gateway {
 			this.#status?.observePush(Number(fields['pushMs']), fields['status'] === 0 ? 'failed' : 'refused')
 		if (name === 'push-misconfigured')
 			this.#misconfigured = { at: this.#now(), hint: `${fields['hint'] ?? 'APNs refuses the configuration.'}` }
+		this.#events?.offer(name, fields)
 		this.#log.log(name, fields)
 	}
 
@@ -223,6 +230,7 @@ class Starting implements Gateway {
 			ready: () => this.#ready(),
 			config: maskedView(this.#config),
 			version: { ...this.#version, bun: Bun.version, startedAt: this.#startedAt },
+			events: () => this.#events?.state,
 			udpDrops: () => this.#listeners.reduce((sum, listener) => sum + (listener.kernelDrops() ?? 0), 0),
 			report: (sentence) => this.#log.log('internal-error', { input: 'http', error: sentence }),
 		})
@@ -263,6 +271,21 @@ class Starting implements Gateway {
 		const wrong = this.#misconfigured
 		return wrong !== undefined && this.#now() - wrong.at < MISCONFIGURED_FOR_MS ? wrong.hint : undefined
 	}
+}
+
+function eventQueue(config: Config, version: GatewayVersion, log: Log, now: Clock): EventQueue | undefined {
+	const { events, eventsSecret } = config
+	if (events === undefined) return undefined
+	const userAgent = `xcally-push-gateway/${version.gateway}`
+	return new EventQueue({
+		post: httpPost({ url: events, secret: eventsSecret, userAgent, now }),
+		now,
+		after: (ms, then) => {
+			const timer = setTimeout(then, ms)
+			return () => clearTimeout(timer)
+		},
+		log: (name, fields) => log.log(name, fields),
+	})
 }
 
 function readText(path: string): string | undefined {

@@ -13,7 +13,7 @@ import {
 } from './architecture/source.ts'
 
 const PURE = ['lib', 'sip', 'transaction', 'core', 'config'] as const
-const EDGES = ['transport', 'resolve', 'push', 'store', 'status', 'log', 'demo', 'check'] as const
+const EDGES = ['transport', 'resolve', 'push', 'events', 'store', 'status', 'log', 'demo', 'check'] as const
 
 /** The room of what lies beside src: assets/, package.json. */
 const OUTSIDE = '..'

@@ -37,6 +37,7 @@ export interface Probes {
 	readonly bindUdp: (address: string, port: number) => Promise<Fault>
 	readonly bindTcp: (address: string, port: number) => Promise<Fault>
 	readonly tryStore: TryStore
+	readonly connectTcp: (host: string, port: number) => Promise<Fault>
 	readonly connectTls: (host: string, port: number, ca: string | undefined) => Promise<Fault>
 	/** Every address of this machine. */
 	readonly localAddresses: () => readonly string[]
@@ -50,6 +51,7 @@ export type TryStore = (path: string) => { readonly sentence: string; readonly h
 /** SIP's own (RFC 3261 §19.1.2). */
 const SIP_PORT = 5060
 const HTTPS_PORT = 443
+const HTTP_PORT = 80
 const APPLE_HOSTS = { production: 'api.push.apple.com', sandbox: 'api.sandbox.push.apple.com' } as const
 
 /** This program did not exist before: a clock that says so is wrong, and APNs would refuse every token it signs. */
@@ -64,6 +66,7 @@ export async function runCheck(config: Config, warnings: readonly string[], prob
 		checkPbx(config, probes),
 		checkKey(config, probes),
 		checkApns(config, probes),
+		checkEvents(config, probes),
 		checkStore(config, probes),
 		checkHttp(config, probes),
 	])
@@ -174,8 +177,24 @@ async function checkApns(config: Config, probes: Probes): Promise<Finding[]> {
 
 function apnsServer({ apnsUrl, apnsEnvironment }: Config): { host: string; port: number } {
 	if (apnsUrl === undefined) return { host: APPLE_HOSTS[apnsEnvironment], port: HTTPS_PORT }
-	const { hostname, port } = new URL(apnsUrl)
-	return { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? HTTPS_PORT : Number(port) }
+	return serverOf(apnsUrl)
+}
+
+function serverOf(url: string): { host: string; port: number } {
+	const { hostname, port, protocol } = new URL(url)
+	const usual = protocol === 'http:' ? HTTP_PORT : HTTPS_PORT
+	return { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? usual : Number(port) }
+}
+
+/** Nothing is posted: the receiver would take it for true. */
+async function checkEvents({ events }: Config, probes: Probes): Promise<Finding[]> {
+	if (events === undefined) return []
+	const { host, port } = serverOf(events)
+	const where = `The receiver of events at ${endpoint(host, port)}`
+	const fault = await probes.connectTcp(host, port)
+	if (fault === undefined) return [ok(`${where} can be reached.`)]
+	const hint = 'Check --events, and let the gateway out to it; calls work without, and events are lost.'
+	return [warning(`${where} cannot be reached: ${fault}.`, hint)]
 }
 
 async function checkStore({ db }: Config, probes: Probes): Promise<Finding[]> {

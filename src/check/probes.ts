@@ -1,12 +1,15 @@
 /** The probes of the check on the real world. Every one is bounded in time and leaves nothing open. */
 import { lookup } from 'node:dns/promises'
 import { readFile, stat } from 'node:fs/promises'
-import { isIP } from 'node:net'
+import { connect as connectPlain, isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { connect } from 'node:tls'
 import type { Fault, FileReading, Probes, TryStore } from './check.ts'
 import { askPbx } from './options-ping.ts'
 import { reasonOf } from './reason.ts'
+
+/** A TCP handshake is one round trip, and its first retransmission comes after a second. */
+export const TCP_CONNECT_MS = 5000
 
 /** A TLS handshake is two round trips and some arithmetic. */
 export const TLS_CONNECT_MS = 5000
@@ -26,6 +29,7 @@ export function realProbes(tryStore: TryStore): Probes {
 		bindUdp,
 		bindTcp,
 		tryStore,
+		connectTcp,
 		connectTls,
 		localAddresses: () => Object.values(networkInterfaces()).flatMap((card) => (card ?? []).map((one) => one.address)),
 		lookUp,
@@ -79,6 +83,18 @@ async function bindTcp(address: string, port: number): Promise<Fault> {
 	} catch (error) {
 		return reasonOf(error)
 	}
+}
+
+function connectTcp(host: string, port: number): Promise<Fault> {
+	const { promise, resolve } = Promise.withResolvers<Fault>()
+	const socket = connectPlain({ host, port })
+	const giveUp = setTimeout(() => resolve(`no connection within ${TCP_CONNECT_MS / 1000} s`), TCP_CONNECT_MS)
+	socket.once('connect', () => resolve(undefined))
+	socket.on('error', (error) => resolve(reasonOf(error)))
+	return promise.finally(() => {
+		clearTimeout(giveUp)
+		socket.destroy()
+	})
 }
 
 function connectTls(host: string, port: number, ca: string | undefined): Promise<Fault> {

@@ -103,6 +103,8 @@ const SAY: { readonly [K in keyof KindValue]?: (value: KindValue[K]) => string }
 	hostPort: sayHostPort,
 	http: (value) => (value === 'off' ? 'off' : sayHostPort({ host: value.address, port: value.port })),
 	duration: sayDuration,
+	/* what stands behind the host is often a secret of the receiver */
+	webhook: (value) => value.replace(/^(\w+:\/\/[^/?]+)([/?].+)$/, '$1/…'),
 	boolean: (value) => (value ? 'yes' : 'no'),
 	secret: (value) => value.masked(),
 }

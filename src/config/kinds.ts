@@ -48,6 +48,7 @@ export interface KindValue {
 	readonly cidr: string
 	readonly domain: string
 	readonly url: string
+	readonly webhook: string
 	readonly appleId: string
 	readonly topic: string
 	readonly secret: Secret
@@ -75,6 +76,7 @@ export const KINDS: { readonly [K in Kind]: KindRule<KindValue[K]> } = {
 	cidr: { metavar: 'CIDR', example: '192.0.2.0/24', read: readCidr },
 	domain: { metavar: 'DOMAIN', example: 'pbx.example.com', read: readDomain },
 	url: { metavar: 'URL', example: 'https://api.push.apple.com', read: readUrl },
+	webhook: { metavar: 'URL', example: 'https://desk.example.com/push-events', read: readWebhook },
 	appleId: { metavar: 'ID', example: 'ABC123DEFG', read: readAppleId },
 	topic: { metavar: 'TOPIC', example: 'com.example.app.voip', read: readTopic },
 	secret: { metavar: 'SECRET', example: '@/etc/push-gateway/token', read: readSecret },
@@ -251,6 +253,14 @@ function readUrl(text: string): Reading<string> {
 	const match = /^https:\/\/([^/?#@\s]+)\/?$/i.exec(text)
 	const host = match ? readHostPort(match[1]!) : undefined
 	return host?.ok ? right(`https://${match![1]!.toLowerCase()}`) : wrong('must be https://HOST or https://HOST:PORT')
+}
+
+/** http too, unlike {@link readUrl}: the receiver may be on this machine, or behind a tunnel. */
+function readWebhook(text: string): Reading<string> {
+	const match = /^(https?):\/\/([^/?#@\s]+)([/?][\x21\x22\x24-\x7e]*)?$/i.exec(text)
+	const host = match ? readHostPort(match[2]!) : undefined
+	if (!match || !host?.ok) return wrong('must be http:// or https:// with a host and perhaps a path, without user or #')
+	return right(`${match[1]!.toLowerCase()}://${match[2]!.toLowerCase()}${match[3] ?? '/'}`)
 }
 
 function readAppleId(text: string): Reading<string> {

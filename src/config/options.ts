@@ -4,7 +4,17 @@
  */
 import type { Bounds, Kind, KindValue } from './kinds.ts'
 
-export type Group = 'SIP' | 'PBX' | 'Ping and pong' | 'Calls' | 'APNs' | 'Filter' | 'Store' | 'Status page' | 'Log'
+export type Group =
+	| 'SIP'
+	| 'PBX'
+	| 'Ping and pong'
+	| 'Calls'
+	| 'APNs'
+	| 'Events'
+	| 'Filter'
+	| 'Store'
+	| 'Status page'
+	| 'Log'
 
 export interface Option extends Bounds {
 	/** Without the dashes; the environment variable is made of it, see {@link envName}. */
@@ -199,6 +209,20 @@ export const OPTIONS = {
 		group: 'APNs',
 		help: 'a wake that takes longer is told as the event wake-slow',
 		doc: 'From the push to the PBX accepting the REGISTER of the woken device.',
+	},
+	events: {
+		flag: 'events',
+		kind: 'webhook',
+		group: 'Events',
+		help: 'where events are posted as JSON: agents out of reach, pushes refused',
+		doc: 'http or https. docs/operations.md has the events and how they are signed. What stands behind the host is shown nowhere.',
+	},
+	eventsSecret: {
+		flag: 'events-secret',
+		kind: 'secret',
+		group: 'Events',
+		help: 'the key that signs them, or @FILE',
+		doc: 'At least 16 characters, known to the receiver too. Keep it off the command line, where every user of the machine can read it.',
 	},
 	strangers: {
 		flag: 'strangers',

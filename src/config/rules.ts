@@ -19,6 +19,12 @@ export function warnings(config: Config): string[] {
 	if (config.apnsCa !== undefined && config.apnsUrl === undefined) {
 		said.push("--apns-ca is given without --apns-url: Apple's own servers will be checked against that authority.")
 	}
+	if (config.events !== undefined && config.eventsSecret === undefined) {
+		said.push('No --events-secret is given: events are posted unsigned, and the receiver cannot tell who made them.')
+	}
+	if (config.events === undefined && config.eventsSecret !== undefined) {
+		said.push('--events-secret is given without --events: nothing is posted.')
+	}
 	return said
 }
 

@@ -31,6 +31,7 @@ export function createMetrics(sources: StatusSources): Metrics {
 	const refreshCore = coreMetrics(registers)
 	const refreshState = stateMetrics(registers, sources)
 	const refreshDrops = dropMetric(registers, sources.udpDrops)
+	const refreshEvents = eventMetrics(registers, sources.events)
 	const process = addProcessMetrics(registers)
 	const { wake, push } = histograms(registers)
 	return {
@@ -40,6 +41,7 @@ export function createMetrics(sources: StatusSources): Metrics {
 			refreshCore(snapshot)
 			refreshState(snapshot)
 			refreshDrops()
+			refreshEvents()
 			process.refresh()
 			return registry.metrics()
 		},
@@ -102,6 +104,20 @@ function dropMetric(registers: Registry[], udpDrops: StatusSources['udpDrops']):
 	const help = 'Datagrams the kernel threw away because the receive buffer was full'
 	const drops = new Counter({ name: `${PREFIX}udp_drops_total`, help, registers })
 	return () => setCounter(drops, udpDrops() ?? 0)
+}
+
+/** All 0 where nothing is posted. */
+function eventMetrics(registers: Registry[], events: StatusSources['events']): () => void {
+	const queued = new Gauge({ name: `${PREFIX}events_queued`, help: 'Events not delivered yet', registers })
+	const counter = (name: string, help: string) => new Counter({ name: PREFIX + name, help, registers })
+	const delivered = counter('events_delivered_total', 'Events the receiver took')
+	const dropped = counter('events_dropped_total', 'Events given up: refused, too old or too many')
+	return () => {
+		const state = events?.()
+		queued.set(state?.queued ?? 0)
+		setCounter(delivered, state?.delivered ?? 0)
+		setCounter(dropped, state?.dropped ?? 0)
+	}
 }
 
 function histograms(registers: Registry[]) {

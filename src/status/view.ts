@@ -23,12 +23,23 @@ export interface Readiness {
 	readonly sentence: string
 }
 
+/** What became of the events that are posted. */
+export interface EventsView {
+	readonly queued: number
+	readonly delivered: number
+	readonly dropped: number
+	/** Why the last try failed; undefined while the receiver works. */
+	readonly failing: string | undefined
+}
+
 export interface StatusSources {
 	/** Called for each page, scrape and live frame; never more than once for one of them. */
 	readonly snapshot: () => Snapshot
 	readonly ready: () => Readiness
 	readonly config: readonly ConfigEntry[]
 	readonly version: VersionView
+	/** undefined where nothing is posted. */
+	readonly events?: (() => EventsView | undefined) | undefined
 	/** Datagrams the kernel threw away since start, all listeners together; undefined where it cannot tell. */
 	readonly udpDrops?: (() => number | undefined) | undefined
 	/** Told a sentence when a request failed through a fault of ours. */

@@ -21,6 +21,7 @@ const WELL: Probes = {
 	bindUdp: async () => undefined,
 	bindTcp: async () => undefined,
 	tryStore: () => undefined,
+	connectTcp: async () => undefined,
 	connectTls: async () => undefined,
 	localAddresses: () => ['192.0.2.1'],
 	lookUp: async (host) => [host],
@@ -37,7 +38,7 @@ function notRight(findings: readonly Finding[]): string[] {
 }
 
 /** What each fault of the world gives rise to; every other finding stays ok. */
-const FAULTS: readonly (readonly [string, Partial<Probes>, string])[] = [
+const FAULTS: readonly (readonly [string, Partial<Probes>, string, ...string[]])[] = [
 	['a clock of 1970', { now: () => 0 }, 'failed: The clock says 1970-01-01T00:00:00.000Z, which cannot be.'],
 	[
 		'a busy UDP port',
@@ -71,6 +72,13 @@ const FAULTS: readonly (readonly [string, Partial<Probes>, string])[] = [
 		'warning: APNs at api.push.apple.com:443 cannot be reached: nobody listens there.',
 	],
 	[
+		'a receiver of events out of reach',
+		{ connectTcp: async () => 'nobody listens there' },
+		'warning: The receiver of events at desk.example:8443 cannot be reached: nobody listens there.',
+		'--events=https://desk.example:8443/hook?key=0123456789',
+		'--events-secret=0123456789abcdef',
+	],
+	[
 		'a database of no use',
 		{ tryStore: () => ({ sentence: 'It is corrupt.', hint: 'Mend it.' }) },
 		'failed: It is corrupt.',
@@ -96,9 +104,9 @@ describe('check', () => {
 		expect(sayFindings(findings)).toEndWith('\nThe gateway can start.\n')
 	})
 
-	for (const [name, world, wanted] of FAULTS) {
+	for (const [name, world, wanted, ...flags] of FAULTS) {
 		test(`${name} is told, with a hint what to do`, async () => {
-			const findings = await check(world)
+			const findings = await check(world, ...flags)
 			expect(notRight(findings)).toEqual([wanted])
 			expect(findings.find(({ grade }) => grade !== 'ok')?.hint).not.toBe('')
 			expect(checkExitCode(findings)).toBe(wanted.startsWith('failed') ? 1 : 0)

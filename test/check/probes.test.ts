@@ -99,6 +99,15 @@ describe('ports', () => {
 	})
 })
 
+describe('the receiver of events', () => {
+	test('can be reached where somebody listens', async () => {
+		const server = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data() {} } })
+		expect(await probes.connectTcp('127.0.0.1', server.port)).toBeUndefined()
+		server.stop(true)
+		expect(await probes.connectTcp('127.0.0.1', server.port)).toBe('nobody listens there')
+	})
+})
+
 describe('the key file', () => {
 	test('a P-256 key in PKCS#8 PEM is one, and nothing else is', async () => {
 		const good = await pem('ECDSA', 'P-256')

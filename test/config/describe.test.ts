@@ -39,6 +39,8 @@ describe('the configuration for the status page', () => {
 		'--trust=192.0.2.0/24',
 		'--trust=192.0.2.9',
 		`--http-token=${TOKEN}`,
+		`--events=https://desk.example:8443/hooks/${TOKEN}?key=${TOKEN}`,
+		`--events-secret=${TOKEN}`,
 	)
 
 	test('has every option in its group, as it could be typed', () => {
@@ -55,6 +57,8 @@ describe('the configuration for the status page', () => {
 	test('shows no secret whole', () => {
 		expect(JSON.stringify(maskedView(config))).not.toContain(TOKEN)
 		expect(shown(config).get('--http-token')).toBe('a-to…89')
+		expect(shown(config).get('--events')).toBe('https://desk.example:8443/…')
+		expect(shown(config).get('--events-secret')).toBe('a-to…89')
 		expect(shown(configOf('--listen=udp:192.0.2.1:5060')).get('--http-token')).toBe('')
 	})
 })

@@ -40,6 +40,9 @@ const RIGHT: readonly (readonly [Kind, string, unknown])[] = [
 	['domain', 'PBX.example', 'pbx.example'],
 	['domain', '192.0.2.1', '192.0.2.1'],
 	['url', 'HTTPS://Apns.Example:2197/', 'https://apns.example:2197'],
+	['webhook', 'HTTP://Desk.Example:81', 'http://desk.example:81/'],
+	['webhook', 'https://[2001:db8::1]/Hook?k=A&b', 'https://[2001:db8::1]/Hook?k=A&b'],
+	['webhook', 'https://desk.example?k=A', 'https://desk.example?k=A'],
 	['appleId', 'ABC123DEFG', 'ABC123DEFG'],
 	['topic', 'com.example.app.voip', 'com.example.app.voip'],
 ]
@@ -85,6 +88,12 @@ const WRONG: readonly (readonly [Kind, string])[] = [
 	['url', 'http://apns.example'],
 	['url', 'https://apns.example/path'],
 	['url', 'https://user:pass@apns.example'],
+	['webhook', 'desk.example/hook'],
+	['webhook', 'ftp://desk.example/'],
+	['webhook', 'https://user:pass@desk.example/'],
+	['webhook', 'https://desk.example:99999/'],
+	['webhook', 'https://desk.example/a b'],
+	['webhook', 'https://desk.example/#a'],
 	['appleId', 'ABC123DEF'],
 	['topic', 'com.example.app'],
 ]

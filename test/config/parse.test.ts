@@ -246,6 +246,16 @@ describe('what must hold between options', () => {
 		expect(parse([...BASE, '--ping-interval', '0']).ok).toBe(true)
 	})
 
+	test('events without a secret, and a secret without events, are warnings', () => {
+		const said = (...flags: string[]) => warningsOf(flags).filter((sentence) => sentence.includes('--events'))
+		const [url, secret] = ['--events=http://127.0.0.1:8090/', '--events-secret=@/run/token']
+		expect(said(url)).toEqual([
+			'No --events-secret is given: events are posted unsigned, and the receiver cannot tell who made them.',
+		])
+		expect(said(secret)[0]).toContain('without --events')
+		expect(said(url, secret)).toEqual([])
+	})
+
 	test('no key, no topic and an authority without a server are warnings', () => {
 		expect(warningsOf([])).toEqual([
 			'No --apns-key is given: calls reach awake devices only, and no sleeping one is woken.',

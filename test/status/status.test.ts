@@ -160,6 +160,20 @@ describe('/api/status', () => {
 	})
 })
 
+describe('events that are posted', () => {
+	test('are in /api/status and /metrics: queued, delivered, dropped', async () => {
+		const events = { queued: 3, delivered: 12, dropped: 2, failing: 'HTTP 503' }
+		await withStatus({ events: () => events }, async ({ url }) => {
+			const status = (await (await fetch(`${url}api/status`)).json()) as Record<string, unknown>
+			expect(status['events']).toEqual(events)
+			const metrics = await (await fetch(`${url}metrics`)).text()
+			expect(metrics).toContain('\npush_gateway_events_queued 3\n')
+			expect(metrics).toContain('\npush_gateway_events_delivered_total 12\n')
+			expect(metrics).toContain('\npush_gateway_events_dropped_total 2\n')
+		})
+	})
+})
+
 describe('the token', () => {
 	test('must be there when the address is not loopback', () => {
 		for (const address of ['0.0.0.0', '::', '192.0.2.1']) {
