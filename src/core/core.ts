@@ -74,7 +74,7 @@ export class Core {
 			registerAnswered: (flow, aor, status, hadCredentials, stale, at) =>
 				this.filter.registerAnswered(flow, aor, status, hadCredentials, stale, at),
 			deviceSeen: (device, at) => this.#pings.noteAwake(device, at),
-			deviceRegistered: (device, at) => this.calls.deviceRegistered(device, at),
+			deviceRegistered: (device, at) => this.#deviceRegistered(device, at),
 			pbxTimedOut: (at) => this.#pbxTimedOut(at),
 		})
 		this.devices.watch({
@@ -250,6 +250,12 @@ export class Core {
 	#deviceBound(device: Device, now: number): void {
 		this.#pings.deviceBound(device, now)
 		this.#availability.changed(device.agent)
+	}
+
+	/** Calls first: somebody waits for them. */
+	#deviceRegistered(device: Device, now: number): void {
+		this.calls.deviceRegistered(device, now)
+		this.#router.deviceRegistered(device, now)
 	}
 
 	#deviceGone(device: Device, now: number): void {

@@ -1,11 +1,15 @@
 /**
  * Non-INVITE client transaction: RFC 3261 figure 6. Timer K is 0: a retransmitted final response finds no
  * transaction any more and is dropped by RFC 6026 §7.3, which is what the Completed state would have done.
+ *
+ * One event is ours: `redirect`, the device that has not answered is elsewhere now. The same request goes there; timer F
+ * runs on, because the one who asked has no more time for that.
  */
 export type NonInviteClientState = 'trying' | 'proceeding' | 'terminated'
-export type NonInviteClientEvent = 'provisional' | 'final' | 'retransmit' | 'timeout'
+export type NonInviteClientEvent = 'provisional' | 'final' | 'retransmit' | 'timeout' | 'redirect'
 export type NonInviteClientAction =
 	| 'send'
+	| 'armRetransmit'
 	| 'backOff'
 	| 'slowDown'
 	| 'disarmRetransmit'
@@ -27,6 +31,7 @@ export const NON_INVITE_CLIENT = {
 		retransmit: { to: 'trying', do: ['send', 'backOff'] },
 		/* timer F */
 		timeout: { to: 'terminated', do: ['disarmRetransmit', 'timeOut', 'end'] },
+		redirect: { to: 'trying', do: ['send', 'armRetransmit'] },
 	},
 	proceeding: {
 		provisional: { to: 'proceeding', do: ['pass'] },
@@ -34,11 +39,13 @@ export const NON_INVITE_CLIENT = {
 		/* in this state timer E runs at T2 */
 		retransmit: { to: 'proceeding', do: ['send', 'slowDown'] },
 		timeout: { to: 'terminated', do: ['disarmRetransmit', 'timeOut', 'end'] },
+		redirect: { to: 'proceeding', do: ['send', 'slowDown'] },
 	},
 	terminated: {
 		provisional: { to: 'terminated', do: [] },
 		final: { to: 'terminated', do: [] },
 		retransmit: { to: 'terminated', do: [] },
 		timeout: { to: 'terminated', do: [] },
+		redirect: { to: 'terminated', do: [] },
 	},
 } as const satisfies Record<NonInviteClientState, Record<NonInviteClientEvent, Row>>

@@ -122,12 +122,13 @@ export class ClientTransaction implements Timed {
 		this.#layer.inviteClient(this, 'park', undefined, now)
 	}
 
-	/** Sends the same request (same branch) elsewhere, while nothing has answered it. INVITE only. */
+	/** Sends the same request (same branch) elsewhere: an INVITE while nothing has answered it, any other until it has its final response. */
 	redirect(bytes: Uint8Array, to: Destination, now: number): void {
-		if (this.state !== 'calling' && this.state !== 'parked') return
+		if (this.invite && this.state !== 'calling' && this.state !== 'parked') return
 		this.bytes = bytes
 		this.to = to
-		this.#layer.inviteClient(this, 'redirect', undefined, now)
+		if (this.invite) this.#layer.inviteClient(this, 'redirect', undefined, now)
+		else this.#layer.nonInviteClient(this, 'redirect', undefined, now)
 	}
 
 	due(event: string, now: number): void {

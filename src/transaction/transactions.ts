@@ -240,7 +240,7 @@ export class Transactions {
 
 	receive(t: ClientTransaction, response: SipMessage, now: number): void {
 		const status = response.status
-		if (!t.invite) this.#nonInviteClient(t, status < 200 ? 'provisional' : 'final', response, now)
+		if (!t.invite) this.nonInviteClient(t, status < 200 ? 'provisional' : 'final', response, now)
 		else this.inviteClient(t, status < 200 ? 'provisional' : status < 300 ? 'success' : 'failure', response, now)
 	}
 
@@ -256,7 +256,7 @@ export class Transactions {
 	/** @internal */
 	clientDue(t: ClientTransaction, event: string, now: number): void {
 		if (t.invite) this.inviteClient(t, event as 'retransmit' | 'timeout', undefined, now)
-		else this.#nonInviteClient(t, event as 'retransmit' | 'timeout', undefined, now)
+		else this.nonInviteClient(t, event as 'retransmit' | 'timeout', undefined, now)
 	}
 
 	/** @internal */
@@ -266,7 +266,8 @@ export class Transactions {
 		for (const action of row.do) this.#clientAction(t, action, response, now)
 	}
 
-	#nonInviteClient(
+	/** @internal */
+	nonInviteClient(
 		t: ClientTransaction,
 		event: NonInviteClientEvent,
 		response: SipMessage | undefined,

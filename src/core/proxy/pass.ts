@@ -66,6 +66,25 @@ export class Pass implements ClientUser, Timed {
 		this.#client = this.#transactions.open(branch, this.#request.method, bytes, to, this, now)
 	}
 
+	/** The device is reached at `to` now: what it has not answered goes there, as the same request for it. */
+	follow(bytes: Uint8Array, to: Destination, now: number): void {
+		const client = this.#client
+		if (client === undefined || this.#state === 'over') return
+		client.redirect(bytes, to, now)
+		/* of an INVITE that rings already what remains is its ACK and CANCEL */
+		client.to = to
+	}
+
+	/** Nobody is there to answer in time. What still comes of it finds nothing. */
+	giveUp(status: number, reason: string, now: number): void {
+		if (this.#state !== 'waiting' && this.#state !== 'cancel-wanted') return
+		if (this.#client !== undefined) this.#transactions.forget(this.#client)
+		if (this.#state === 'cancel-wanted') this.#fail(487, now)
+		else this.#fail(status, now, reason)
+		this.#end()
+		this.#options.observer?.answered(status, undefined, now)
+	}
+
 	response(_client: ClientTransaction, answer: SipMessage, now: number): void {
 		if (answer.status < 200) this.#provisional(answer, now)
 		else this.#final(answer, now)
@@ -133,12 +152,10 @@ export class Pass implements ClientUser, Timed {
 		this.#armTimerC(CANCEL_WAIT_MS, now)
 	}
 
-	#fail(status: number, now: number): void {
-		this.server.respond(
-			status,
-			response(this.#request, this.server.answerTo, status, { toTag: this.#context.id() }),
-			now,
-		)
+	#fail(status: number, now: number, reason?: string): void {
+		const toTag = this.#context.id()
+		const options = reason === undefined ? { toTag } : { toTag, reason }
+		this.server.respond(status, response(this.#request, this.server.answerTo, status, options), now)
 	}
 
 	#armTimerC(durationMs: number, now: number): void {

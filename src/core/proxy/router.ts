@@ -4,7 +4,7 @@ import type { Transactions } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { Filter } from '../filter/filter.ts'
 import type { Flow } from '../model.ts'
-import type { BoundFlow, Devices } from '../registrar/devices.ts'
+import type { BoundFlow, Device, Devices } from '../registrar/devices.ts'
 import type { Calls } from '../wake/calls.ts'
 import { Passes } from './passes.ts'
 import { type OwnAddresses, ownRoute } from './route.ts'
@@ -41,6 +41,11 @@ export class Router {
 	/** The gateway goes. */
 	end(now: number): void {
 		this.#passes.end(now)
+	}
+
+	/** A device's REGISTER was accepted and stored. */
+	deviceRegistered(device: Device, now: number): void {
+		this.#toDevice.deviceRegistered(device, now)
 	}
 
 	fromPbx(request: SipMessage, source: Flow, now: number): void {

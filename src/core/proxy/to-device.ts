@@ -5,20 +5,22 @@ import type { Context } from '../context.ts'
 import type { Flow } from '../model.ts'
 import type { Agent, Device, Devices } from '../registrar/devices.ts'
 import type { Calls } from '../wake/calls.ts'
+import { DeviceRequest, type DeviceRequests, DIALOG_HOLD_MS } from './device-request.ts'
 import { addRecordRoute, forwardEdit, needsRecordRoute, newBranch, stripPushParams } from './forward.ts'
-import { endingOf } from './pass.ts'
 import { ALLOW, type Passes, RETRY_SOON } from './passes.ts'
 import { type OwnAddresses, type OwnRoute, ownRoute, removeOwnRoute, targetOf } from './route.ts'
 
-export class ToDevice {
-	readonly #context: Context
+export class ToDevice implements DeviceRequests {
+	readonly context: Context
 	readonly #devices: Devices
 	readonly #calls: Calls
 	readonly #own: OwnAddresses
 	readonly #passes: Passes
+	/** Not answered yet, by device. */
+	readonly #underWay = new Map<number, Set<DeviceRequest>>()
 
 	constructor(context: Context, devices: Devices, calls: Calls, own: OwnAddresses, passes: Passes) {
-		this.#context = context
+		this.context = context
 		this.#devices = devices
 		this.#calls = calls
 		this.#own = own
@@ -33,7 +35,7 @@ export class ToDevice {
 		if (request.method === 'OPTIONS') return this.#qualify(request, source, agent, now)
 		if (request.method === 'REGISTER') return this.#passes.refuse(request, source, 405, now, [['Allow', ALLOW]])
 		if (agent === undefined) return this.#passes.refuse(request, source, 404, now)
-		if (this.#context.draining) return this.#passes.refuse(request, source, 503, now, RETRY_SOON)
+		if (this.context.draining) return this.#passes.refuse(request, source, 503, now, RETRY_SOON)
 		if (request.method === 'INVITE') {
 			const server = this.#passes.serve(request, source, false)
 			server.respond(100, response(request, source, 100), now)
@@ -47,7 +49,7 @@ export class ToDevice {
 		const awake = devices.filter((device) => !this.#calls.asleep(device))
 		if (awake.length === 0) return this.#passes.refuse(request, source, 480, now)
 		const latest = awake.reduce((best, device) => (seenAt(device) > seenAt(best) ? device : best))
-		this.#forward(request, source, latest, ownRoute(request, this.#own), latest.target, now)
+		this.#forward(request, source, latest, ownRoute(request, this.#own), now)
 	}
 
 	/** The PBX asks whether the agent can be called (Asterisk's qualify): the gateway knows, and wakes nobody for it. */
@@ -62,19 +64,47 @@ export class ToDevice {
 		/* RFC 5626 §5.3: a token that is not ours is refused as such */
 		if (device === undefined)
 			return this.#passes.refuse(request, source, route.token !== '' && !this.#wasOurs(route.token) ? 403 : 481, now)
-		this.#forward(request, source, device, route, this.#dialogTarget(request, device, route), now)
+		this.#forward(request, source, device, route, now)
 	}
 
-	#forward(request: SipMessage, source: Flow, device: Device, route: OwnRoute, target: string, now: number): void {
-		const listener = device.flow.listener
-		const branch = newBranch(this.#context, request)
-		const edit = forwardEdit(this.#context, request, source, listener, branch).uri(target)
-		removeOwnRoute(edit, request, route)
-		if (needsRecordRoute(request.method)) addRecordRoute(this.#context, edit, listener, device.routeToken)
-		stripPushParams(edit, request)
+	/** A device's REGISTER was accepted and stored: what it has not answered goes to where it is now. */
+	deviceRegistered(device: Device, now: number): void {
+		const underWay = this.#underWay.get(device.id)
+		if (underWay !== undefined) for (const asked of [...underWay]) asked.registered(device, now)
+	}
+
+	#forward(request: SipMessage, source: Flow, device: Device, route: OwnRoute, now: number): void {
+		const asked = new DeviceRequest(this, request, source, route, newBranch(this.context, request), device.id)
+		let underWay = this.#underWay.get(device.id)
+		if (underWay === undefined) {
+			underWay = new Set()
+			this.#underWay.set(device.id, underWay)
+		}
+		underWay.add(asked)
 		const stableContact = this.#calls.stableContact(device.agent.aor, source.listener)
-		const pass = this.#passes.pass(request, source, false, { stableContact, observer: endingOf(this.#calls, request) })
-		pass.forward(branch, edit.finish(), device.flow, now)
+		asked.send(this.#passes.pass(request, source, false, { stableContact, observer: asked }), device, now)
+		if (this.#calls.pingsOn && device.reach === 'background')
+			asked.holdFor(Math.min(this.context.settings.holdMs, DIALOG_HOLD_MS), now)
+	}
+
+	/** RFC 3261 §16.6 for the flow the device has now. */
+	bytesFor({ request, source, route, branch }: DeviceRequest, device: Device): Uint8Array {
+		const { listener } = device.flow
+		const edit = forwardEdit(this.context, request, source, listener, branch).uri(
+			request.toTag === '' ? device.target : this.#dialogTarget(request, device, route),
+		)
+		removeOwnRoute(edit, request, route)
+		if (needsRecordRoute(request.method)) addRecordRoute(this.context, edit, listener, device.routeToken)
+		stripPushParams(edit, request)
+		return edit.finish()
+	}
+
+	ended(asked: DeviceRequest): void {
+		const underWay = this.#underWay.get(asked.deviceId)
+		underWay?.delete(asked)
+		if (underWay?.size === 0) this.#underWay.delete(asked.deviceId)
+		/* a BYE ends the live call, however it is answered */
+		if (asked.request.method === 'BYE') this.#calls.leaveLive(asked.request.callId)
 	}
 
 	/** RFC 3261 §13.2.2.4: the ACK to a 2xx is nobody's transaction. */
@@ -82,11 +112,11 @@ export class ToDevice {
 		const device = this.#dialogDevice(request, route)
 		if (device === undefined) return
 		const listener = device.flow.listener
-		const edit = forwardEdit(this.#context, request, source, listener, newBranch(this.#context, request)).uri(
+		const edit = forwardEdit(this.context, request, source, listener, newBranch(this.context, request)).uri(
 			this.#dialogTarget(request, device, route),
 		)
 		removeOwnRoute(edit, request, route)
-		this.#context.send(device.flow, edit.finish())
+		this.context.send(device.flow, edit.finish())
 	}
 
 	/** By the token; a peer that lost the Route still names the agent. */

@@ -15,7 +15,7 @@ import type { Flow } from '../model.ts'
 import { forwardEdit, newBranch } from '../proxy/forward.ts'
 import { Bindings, MIN_PUSH_EXPIRES_SEC } from './bindings.ts'
 import { isStale } from './challenge.ts'
-import { type Asked, type AskedContact, grantedIn } from './contact.ts'
+import { type Asked, type AskedContact, DEFAULT_EXPIRES_SEC, grantedIn } from './contact.ts'
 import type { Device, Devices } from './devices.ts'
 import { claimedByAnother, featureCaps, PROVIDERS } from './feature-caps.ts'
 
@@ -39,8 +39,10 @@ export interface RelayParts {
 	readonly transactions: Transactions
 	readonly devices: Devices
 	readonly observer: RegisterObserver
-	/** REGISTERs without a final answer of the PBX. */
-	waiting: number
+	/** Those of this agent that the PBX has not answered, apart from one that is about to be forwarded. */
+	pending(aor: string): Iterable<Registration>
+	/** The PBX has answered it, or never will. */
+	answered(registration: Registration): void
 	stableContact(user: string, listener: number): string
 }
 
@@ -50,7 +52,7 @@ export class Registration implements ClientUser, CommitWaiter {
 	readonly #server: ServerTransaction
 	readonly #request: SipMessage
 	readonly #flow: Flow
-	readonly #aor: string
+	readonly aor: string
 	readonly #user: string
 	readonly #asked: Asked
 	readonly #caps: readonly string[]
@@ -71,7 +73,7 @@ export class Registration implements ClientUser, CommitWaiter {
 		this.#server = server
 		this.#request = request
 		this.#flow = flow
-		this.#aor = aor
+		this.aor = aor
 		this.#user = user
 		this.#asked = asked
 		this.#caps = this.#promisedCaps()
@@ -97,19 +99,19 @@ export class Registration implements ClientUser, CommitWaiter {
 			return
 		}
 		const { observer, context } = this.#relay
-		this.#relay.waiting--
-		observer.registerAnswered(this.#flow, this.#aor, status, this.#hadCredentials(), isStale(answer), now)
+		this.#relay.answered(this)
+		observer.registerAnswered(this.#flow, this.aor, status, this.#hadCredentials(), isStale(answer), now)
 		if (status < 300) return this.#accepted(answer, now)
 		if (status !== 401 && status !== 407) {
 			context.counters.registersRefused++
-			context.event('register-refused', { agent: this.#aor, address: this.#flow.address, status })
+			context.event('register-refused', { agent: this.aor, address: this.#flow.address, status })
 		}
 		this.#server.respond(status, new Edit(answer).popVia().finish(), now)
 	}
 
 	/** RFC 4320 §4.2: no 408 to a non-INVITE; the phone's own timer F has fired by now. */
 	timedOut(_transaction: ClientTransaction, now: number): void {
-		this.#relay.waiting--
+		this.#relay.answered(this)
 		this.#relay.observer.pbxTimedOut(now)
 		this.#relay.transactions.abandon(this.#server)
 	}
@@ -142,11 +144,25 @@ export class Registration implements ClientUser, CommitWaiter {
 	#expiresAtPbx(contacts: readonly AskedContact[], now: number): number {
 		let longestSec = 0
 		for (const contact of contacts) longestSec = Math.max(longestSec, contact.expiresSec)
-		for (const device of this.#relay.devices.agent(this.#aor)?.devices ?? []) {
+		for (const device of this.#relay.devices.agent(this.aor)?.devices ?? []) {
 			if (contacts.some((contact) => contact.deviceKey === device.key)) continue
 			longestSec = Math.max(longestSec, Math.ceil((device.expiresAt - now) / 1000))
 		}
+		/* a goodbye may overtake the first REGISTER of another device at the PBX, and must not take the agent away from it */
+		if (longestSec === 0) {
+			for (const other of this.#relay.pending(this.aor)) longestSec = Math.max(longestSec, other.askedSec(contacts))
+			longestSec = Math.min(longestSec, DEFAULT_EXPIRES_SEC)
+		}
 		return longestSec === 0 ? 0 : Math.max(longestSec, this.#relay.context.settings.pbxExpiresSec)
+	}
+
+	/** The longest expiry it asks for, other than for the devices of `contacts`. */
+	askedSec(contacts: readonly AskedContact[]): number {
+		if (this.#asked.kind !== 'bindings') return 0
+		let longestSec = 0
+		for (const { deviceKey, expiresSec } of this.#asked.contacts)
+			if (!contacts.some((contact) => contact.deviceKey === deviceKey)) longestSec = Math.max(longestSec, expiresSec)
+		return longestSec
 	}
 
 	/** RFC 8599 §5.3: for providers the phone names and nobody nearer to it has claimed; all of them for an empty query. */
@@ -170,7 +186,7 @@ export class Registration implements ClientUser, CommitWaiter {
 		const { context } = this.#relay
 		context.counters.registersAccepted++
 		const grantedSec = grantedIn(answer, this.#relay.stableContact(this.#user, this.#flow.listener))
-		const bindings = new Bindings(this.#relay, this.#request, this.#flow, this.#aor, now)
+		const bindings = new Bindings(this.#relay, this.#request, this.#flow, this.aor, now)
 		const contacts = bindings.apply(this.#asked, grantedSec)
 		this.#bound = bindings.bound
 		this.#answerStatus = answer.status

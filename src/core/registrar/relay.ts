@@ -20,6 +20,7 @@ export class RegisterRelay implements RelayParts {
 	readonly pushDefaults: PushDefaults
 	/** REGISTERs without a final answer of the PBX. */
 	waiting = 0
+	readonly #pending = new Map<string, Set<Registration>>()
 
 	constructor(context: Context, transactions: Transactions, devices: Devices, observer: RegisterObserver) {
 		this.context = context
@@ -37,8 +38,27 @@ export class RegisterRelay implements RelayParts {
 			const toTag = this.context.id()
 			return this.context.send(flow, response(request, flow, 400, { reason: asked.sentence, toTag }))
 		}
+		const server = this.transactions.serve(request, flow)
+		const registration = new Registration(this, server, request, flow, aor, user, asked)
 		this.waiting++
-		new Registration(this, this.transactions.serve(request, flow), request, flow, aor, user, asked).forward(pbx, now)
+		registration.forward(pbx, now)
+		let pending = this.#pending.get(aor)
+		if (pending === undefined) {
+			pending = new Set()
+			this.#pending.set(aor, pending)
+		}
+		pending.add(registration)
+	}
+
+	pending(aor: string): Iterable<Registration> {
+		return this.#pending.get(aor) ?? []
+	}
+
+	answered(registration: Registration): void {
+		this.waiting--
+		const pending = this.#pending.get(registration.aor)
+		pending?.delete(registration)
+		if (pending?.size === 0) this.#pending.delete(registration.aor)
 	}
 
 	stableContact(user: string, listener: number): string {
