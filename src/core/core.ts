@@ -26,6 +26,7 @@ import type { Settings } from './settings.ts'
 import type { Snapshot } from './snapshot.ts'
 import { snapshotOf } from './snapshot-of.ts'
 import { Calls } from './wake/calls.ts'
+import { Notices } from './wake/notices.ts'
 
 export class Core {
 	readonly context: Context
@@ -39,6 +40,7 @@ export class Core {
 	readonly #pings: Pings
 	readonly #relay: RegisterRelay
 	readonly #router: Router
+	readonly #notices: Notices
 	/** When the PBX was last heard, and whether it owes us answers. */
 	pbxHeardAt: number | undefined = undefined
 	pbxSilent = false
@@ -69,7 +71,10 @@ export class Core {
 			own,
 			restored.pushOutcomes,
 		)
-		this.#router = new Router(this.context, this.transactions, this.devices, this.filter, this.calls, own)
+		this.#notices = new Notices(this.context, this.devices)
+		this.#router = new Router(
+			...([this.context, this.transactions, this.devices, this.filter, this.calls, own, this.#notices] as const),
+		)
 		this.#relay = new RegisterRelay(this.context, this.transactions, this.devices, {
 			registerAnswered: (flow, aor, status, hadCredentials, stale, at) =>
 				this.filter.registerAnswered(flow, aor, status, hadCredentials, stale, at),
@@ -110,7 +115,8 @@ export class Core {
 			case 'fires':
 				return this.#fires(now)
 			case 'push-result':
-				return this.calls.pushes.answered(input, now)
+				if (!this.#notices.answered(input, now)) this.calls.pushes.answered(input, now)
+				return
 			case 'committed':
 				return this.context.committed(input.tickets, now)
 			case 'commit-failed':
@@ -261,6 +267,7 @@ export class Core {
 	#deviceGone(device: Device, now: number): void {
 		this.#pings.deviceGone(device)
 		this.calls.deviceGone(device, now)
+		this.#notices.deviceGone(device)
 		this.#availability.deviceGone(device, now)
 	}
 

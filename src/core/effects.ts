@@ -13,18 +13,23 @@ export interface SendEffect {
 	readonly bytes: Uint8Array
 }
 
-/** Send one VoIP push; answered by exactly one `push-result` input. */
+/** What APNs calls `apns-push-type`. Only a call may be `voip`: iOS ends apps that get one and show no call. */
+export type PushKind = 'voip' | 'alert' | 'background'
+
+/** Send one push; answered by exactly one `push-result` input. */
 export interface PushEffect {
 	readonly type: 'push'
+	readonly kind: PushKind
 	/** A UUID in lower case: `apns-id`, the same on a retry. */
 	readonly pushId: string
 	readonly provider: 'apns'
 	readonly environment: PushEnvironment
+	/** With `.voip` behind the bundle id for a call, the bundle id alone for the others. */
 	readonly topic: string
 	readonly token: Secret
 	/** The JSON text, at most {@link MAX_PAYLOAD_BYTES} octets of UTF-8. */
 	readonly payload: string
-	/** The same with only what CallKit cannot do without, for a retry after 413 or a complaint about the request. */
+	/** The same with only what the phone cannot do without, for a retry after 413 or a complaint about the request. */
 	readonly minimalPayload: string
 	/** APNs need not try after this time, ms since the epoch. */
 	readonly expiresAt: number

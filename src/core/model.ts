@@ -23,11 +23,14 @@ export type PushEnvironment = 'production' | 'sandbox'
 export interface PushParams {
 	readonly provider: 'apns'
 	readonly environment: PushEnvironment
-	/** APNs topic for a VoIP push, `com.example.app.voip`. '' where neither the phone nor the configuration names one. */
+	/**
+	 * APNs topic of `token`: `com.example.app.voip`, or the bundle id alone where the phone gave no VoIP token, so that no call
+	 * wakes it. '' where neither the phone nor the configuration names one.
+	 */
 	readonly topic: string
-	/** The VoIP token, hex. */
+	/** The VoIP token, hex; the ordinary one where there is no other. */
 	readonly token: Secret
-	/** The alert token, hex, where the phone gave one beside the VoIP token. */
+	/** The ordinary token, hex, for alerts and background pushes; undefined where the phone gave none. */
 	readonly remoteToken: Secret | undefined
 	/** `pn-prid` (or `pn-tok`) exactly as it came: part of the device's identity. */
 	readonly prid: Secret

@@ -95,6 +95,11 @@ export interface Counters {
 	pushesAccepted: number
 	pushesRefused: number
 	pushesFailed: number
+	/** Alerts and background pushes: no calls. */
+	noticesSent: number
+	noticesRefused: number
+	/** Messages, and requests in a call, that a sleeping device was waited for with. */
+	requestsHeld: number
 	wakes: number
 	/** Pushes APNs accepted that no sign of life came after. */
 	wakesMissed: number

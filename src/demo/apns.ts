@@ -331,13 +331,16 @@ function goAway(session: ServerHttp2Session, reason: string): void {
 	session.goaway(constants.NGHTTP2_NO_ERROR, 0x7fffffff, Buffer.from(JSON.stringify({ reason })))
 }
 
-/** The headers of a VoIP push; gives the topic. Throws {@link Refused}. */
+/** The headers of a push of one of the three kinds; gives the topic. Throws {@link Refused}. */
 function checkHeaders(headers: IncomingHttpHeaders, allowedTopic: string | undefined): string {
-	if (one(headers['apns-push-type']) !== 'voip') throw new Refused(400, 'InvalidPushType')
+	const kind = one(headers['apns-push-type'])
+	if (kind !== 'voip' && kind !== 'alert' && kind !== 'background') throw new Refused(400, 'InvalidPushType')
 	const topic = one(headers['apns-topic'])
 	if (topic === undefined || topic === '') throw new Refused(400, 'MissingTopic')
-	if (!topic.endsWith('.voip')) throw new Refused(400, 'BadTopic')
-	if (allowedTopic !== undefined && topic !== allowedTopic) throw new Refused(400, 'TopicDisallowed')
+	if (topic.endsWith('.voip') !== (kind === 'voip')) throw new Refused(400, 'BadTopic')
+	const allowed = kind === 'voip' ? allowedTopic : allowedTopic?.replace(/\.voip$/, '')
+	if (allowed !== undefined && topic !== allowed) throw new Refused(400, 'TopicDisallowed')
+	if (kind === 'background' && one(headers['apns-priority']) !== '5') throw new Refused(400, 'BadPriority')
 	checkShape(headers['apns-id'], /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i, 'BadMessageId')
 	checkShape(headers['apns-expiration'], /^\d{1,10}$/, 'BadExpirationDate')
 	checkShape(headers['apns-priority'], /^(?:1|5|10)$/, 'BadPriority')

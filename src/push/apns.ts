@@ -2,7 +2,7 @@
  * Pushes to APNs: takes `push` effects and gives exactly one result for each. What an answer means stands in
  * reasons.ts, how it travels in host.ts and session.ts; here the remedies are carried out.
  */
-import type { EventName, EventValue, PushEffect } from '../core/effects.ts'
+import type { EventName, EventValue, PushEffect, PushKind } from '../core/effects.ts'
 import type { PushOutcome, PushResultInput } from '../core/inputs.ts'
 import type { PushEnvironment } from '../core/model.ts'
 import type { Secret } from '../lib/secret.ts'
@@ -23,7 +23,7 @@ export const CLOCK_DRIFT_MS = 60_000
 const CLOCK_LOOK_MS = 60_000
 /** Apple: not of fixed length. 32 octets today; a hundred leave room, and a phone cannot make a long path. */
 const TOKEN_SHAPE = /^[0-9a-f]{2,200}$/i
-/** A bundle id with `.voip`: what may stand in a header. It may come from a phone. */
+/** A bundle id, with `.voip` or without: what may stand in a header. It may come from a phone. */
 const TOPIC_SHAPE = /^[\w.-]{1,255}$/
 
 export interface ApnsOptions {
@@ -61,6 +61,9 @@ interface Job extends Errand {
 	/** The `authorization` of the last attempt. */
 	authorization: string
 }
+
+/** `apns-priority`. Apple: a background push of priority 10 is an error. */
+const PRIORITIES = { voip: '10', alert: '10', background: '5' } as const satisfies Record<PushKind, string>
 
 const NONE_SPENT: readonly Remedy[] = []
 
@@ -171,7 +174,7 @@ export class ApnsClient {
 		})
 	}
 
-	/** Apple, "Sending notification requests to APNs". The minimal one has what a VoIP push cannot do without. */
+	/** Apple, "Sending notification requests to APNs". The minimal one has what a push of its kind cannot do without. */
 	#request(job: Job): { headers: Record<string, string>; body: string } {
 		const { push } = job
 		job.authorization = this.#token.authorization() ?? job.authorization
@@ -179,15 +182,18 @@ export class ApnsClient {
 			':method': 'POST',
 			':path': `/3/device/${push.token.reveal()}`,
 			authorization: job.authorization,
-			'apns-push-type': 'voip',
+			'apns-push-type': push.kind,
 			'apns-topic': push.topic,
 		}
+		const priority = PRIORITIES[push.kind]
 		if (job.spent.includes('minimal-request')) {
 			headers['apns-expiration'] = '0'
+			/* without the header it is 10, which APNs refuses for a background push */
+			if (push.kind === 'background') headers['apns-priority'] = priority
 			return { headers, body: push.minimalPayload }
 		}
 		headers['apns-expiration'] = String(Math.ceil(push.expiresAt / 1000))
-		headers['apns-priority'] = '10'
+		headers['apns-priority'] = priority
 		headers['apns-id'] = push.pushId
 		return { headers, body: push.payload }
 	}

@@ -412,10 +412,26 @@ describe('push parameters', () => {
 		expect(pushOf(`;pn-type=apple;pn-tok=${TOKEN}`)).toMatchObject({ topic: 'com.example.app.voip' })
 	})
 
+	test('an ordinary token is none for calls: its service says so, or its topic', () => {
+		const ordinary = { ...rfc8599, topic: 'com.example.soft', remoteToken: TOKEN }
+		for (const params of [
+			`pn-prid=${TOKEN}:remote;pn-param=TEAM000001.com.example.soft.remote`,
+			`pn-prid=${TOKEN};pn-param=TEAM000001.com.example.soft.remote`,
+			`pn-prid=${TOKEN};pn-param=TEAM000001.com.example.soft`,
+		])
+			expect(pushOf(`;pn-provider=apns;${params}`)).toEqual(ordinary as never)
+		expect(pushOf(`;pn-provider=apns;pn-prid=${TOKEN}:remote`)).toMatchObject({ topic: 'com.example.app' })
+	})
+
+	test('a bundle id without a service is for calls where --apns-topic is that of its calls', () => {
+		const params = `;pn-provider=apns;pn-prid=${TOKEN};pn-param=TEAM000001.com.example.app`
+		expect(pushOf(params)).toEqual(rfc8599 as never)
+	})
+
 	test('what is no token, or another provider, is a device without push', () => {
 		expect(pushOf(';pn-provider=fcm;pn-prid=abc;pn-param=p')).toBeUndefined()
 		expect(pushOf(pushParamsOf('not-hex'))).toBeUndefined()
-		expect(pushOf(`;pn-provider=apns;pn-prid=${TOKEN}:remote`)).toBeUndefined()
+		expect(pushOf(`;pn-provider=apns;pn-prid=${TOKEN}:other;pn-param=TEAM000001.com.example.app.voip`)).toBeUndefined()
 		expect(pushOf(';pn-type=google;pn-tok=abc')).toBeUndefined()
 	})
 

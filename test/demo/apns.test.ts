@@ -39,13 +39,16 @@ test('a right push is accepted, shown and kept', async () => {
 })
 
 test.each([
-	['400 InvalidPushType', { 'apns-push-type': 'alert' }],
+	['400 InvalidPushType', { 'apns-push-type': 'complication' }],
 	['400 MissingTopic', { 'apns-topic': '' }],
 	['400 BadTopic', { 'apns-topic': 'com.example.app' }],
 	['400 TopicDisallowed', { 'apns-topic': 'com.example.other.voip' }],
 	['400 BadMessageId', { 'apns-id': '17' }],
 	['400 BadExpirationDate', { 'apns-expiration': 'soon' }],
 	['400 BadPriority', { 'apns-priority': '11' }],
+	['400 BadTopic', { 'apns-push-type': 'alert' }],
+	['400 TopicDisallowed', { 'apns-push-type': 'alert', 'apns-topic': 'com.example.other' }],
+	['400 BadPriority', { 'apns-push-type': 'background', 'apns-topic': 'com.example.app', 'apns-priority': '10' }],
 	['403 MissingProviderToken', { authorization: '' }],
 	['403 InvalidProviderToken', { authorization: 'bearer abc' }],
 	['404 BadPath', { ':path': '/2/device/ab' }],

@@ -43,6 +43,37 @@ test('a push carries the headers of a VoIP call and its payload, and is accepted
 	expect(received.headers['apns-push-type']).toBe('voip')
 })
 
+test('an alert and a background push carry their own type and priority, and the bundle id as their topic', async () => {
+	const { send } = open(oneHost(apns.url), apns.caPem)
+	const topic = TOPIC.replace('.voip', '')
+	const seen: unknown[] = []
+	for (const kind of ['alert', 'background'] as const) {
+		expect((await send({ kind, topic })).outcome.kind).toBe('accepted')
+		const { headers } = apns.pushes.at(-1)!
+		seen.push([headers['apns-push-type'], headers['apns-priority'], headers['apns-topic']])
+	}
+	expect(seen).toEqual([
+		['alert', '10', 'com.example.app'],
+		['background', '5', 'com.example.app'],
+	])
+})
+
+test('a minimal request keeps the priority that a background push cannot do without', async () => {
+	const { send } = open(oneHost(apns.url), apns.caPem)
+	const seen: unknown[] = []
+	for (const kind of ['voip', 'alert', 'background'] as const) {
+		apns.next({ kind: 'answer', status: 413, reason: 'PayloadTooLarge' })
+		const topic = kind === 'voip' ? TOPIC : TOPIC.replace('.voip', '')
+		expect((await send({ kind, topic })).outcome.kind).toBe('accepted')
+		seen.push([apns.pushes.at(-1)!.headers['apns-push-type'], apns.pushes.at(-1)!.headers['apns-priority']])
+	}
+	expect(seen).toEqual([
+		['voip', undefined],
+		['alert', undefined],
+		['background', '5'],
+	])
+})
+
 test('without --apns-url pushes go to the hosts of Apple', () => {
 	expect(apnsUrls(undefined)).toEqual({
 		production: 'https://api.push.apple.com',

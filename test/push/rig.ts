@@ -28,6 +28,7 @@ export function push(fields: Partial<PushEffect> = {}): PushEffect {
 	const pushId = `00000000-0000-4000-8000-${(++serial).toString(16).padStart(12, '0')}`
 	return {
 		type: 'push',
+		kind: 'voip',
 		pushId,
 		provider: 'apns',
 		environment: 'production',

@@ -14,7 +14,7 @@ import type { OwnRoute } from './route.ts'
  */
 export const DIALOG_HOLD_MS = 20_000
 
-/** RFC 8599 §6 asks for a status that ends the transaction and not the dialog; RFC 5057 §5.1 counts 480 among those that do. */
+/** In a dialog RFC 8599 §6 asks for a status that ends the transaction alone; RFC 5057 §5.1 counts 480 among those that end more. */
 const ASLEEP = { status: 500, reason: 'Device Asleep' } as const
 
 export interface DeviceRequests {
@@ -59,6 +59,7 @@ export class DeviceRequest implements PassObserver, Timed {
 
 	/** The device sleeps: it has this long to come back. */
 	holdFor(ms: number, now: number): void {
+		this.#requests.context.counters.requestsHeld++
 		this.#patience = new Deadline<Due>({ owner: this, event: 'asleep' })
 		this.#requests.context.deadlines.after(this.#patience, now, ms)
 	}
@@ -79,7 +80,8 @@ export class DeviceRequest implements PassObserver, Timed {
 
 	due(_event: string, now: number): void {
 		this.#patience = undefined
-		this.#pass?.giveUp(ASLEEP.status, ASLEEP.reason, now)
+		if (this.request.toTag === '') this.#pass?.giveUp(480, undefined, now)
+		else this.#pass?.giveUp(ASLEEP.status, ASLEEP.reason, now)
 	}
 
 	#disarm(): void {

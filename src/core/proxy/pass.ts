@@ -76,7 +76,7 @@ export class Pass implements ClientUser, Timed {
 	}
 
 	/** Nobody is there to answer in time. What still comes of it finds nothing. */
-	giveUp(status: number, reason: string, now: number): void {
+	giveUp(status: number, reason: string | undefined, now: number): void {
 		if (this.#state !== 'waiting' && this.#state !== 'cancel-wanted') return
 		if (this.#client !== undefined) this.#transactions.forget(this.#client)
 		if (this.#state === 'cancel-wanted') this.#fail(487, now)

@@ -77,8 +77,8 @@ export class Passes {
 	/** A request that is about to be forwarded; an INVITE gets its 100 at once. */
 	pass(request: SipMessage, source: Flow, symmetric: boolean, options: PassOptions): Pass {
 		const server = this.serve(request, source, symmetric)
-		if (!server.invite) return new Pass(this.#context, this.#transactions, server, request, options)
-		const pass = new Pass(this.#context, this.#transactions, server, request, {
+		if (!server.invite) return this.passFor(server, request, options)
+		const pass = this.passFor(server, request, {
 			...options,
 			observer: {
 				answered: (status, answer, now) => {
@@ -90,6 +90,11 @@ export class Passes {
 		this.#invites.set(server, pass)
 		server.respond(100, response(request, source, 100), 0)
 		return pass
+	}
+
+	/** The same where the request was kept waiting; no INVITE. */
+	passFor(server: ServerTransaction, request: SipMessage, options: PassOptions): Pass {
+		return new Pass(this.#context, this.#transactions, server, request, options)
 	}
 
 	/** RFC 3261 §16.3: answers what must not be forwarded; true when it did. */

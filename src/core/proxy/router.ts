@@ -6,6 +6,7 @@ import type { Filter } from '../filter/filter.ts'
 import type { Flow } from '../model.ts'
 import type { BoundFlow, Device, Devices } from '../registrar/devices.ts'
 import type { Calls } from '../wake/calls.ts'
+import type { Notices } from '../wake/notices.ts'
 import { Passes } from './passes.ts'
 import { type OwnAddresses, ownRoute } from './route.ts'
 import { ToDevice } from './to-device.ts'
@@ -25,11 +26,12 @@ export class Router {
 		filter: Filter,
 		calls: Calls,
 		own: OwnAddresses,
+		notices: Notices,
 	) {
 		this.#devices = devices
 		this.#own = own
 		this.#passes = new Passes(context, transactions, filter, calls)
-		this.#toDevice = new ToDevice(context, devices, calls, own, this.#passes)
+		this.#toDevice = new ToDevice(context, devices, calls, own, this.#passes, notices)
 		this.#toPbx = new ToPbx(context, filter, calls, own, this.#passes)
 	}
 
@@ -41,6 +43,7 @@ export class Router {
 	/** The gateway goes. */
 	end(now: number): void {
 		this.#passes.end(now)
+		this.#toDevice.end(now)
 	}
 
 	/** A device's REGISTER was accepted and stored. */

@@ -5,10 +5,16 @@ import type { Context } from '../context.ts'
 import type { Flow } from '../model.ts'
 import type { Agent, Device, Devices } from '../registrar/devices.ts'
 import type { Calls } from '../wake/calls.ts'
+import type { Notices } from '../wake/notices.ts'
 import { DeviceRequest, type DeviceRequests, DIALOG_HOLD_MS } from './device-request.ts'
 import { addRecordRoute, forwardEdit, needsRecordRoute, newBranch, stripPushParams } from './forward.ts'
+import { HeldMessage, MAX_HELD_MESSAGES } from './held-message.ts'
+import type { PassOptions } from './pass.ts'
 import { ALLOW, type Passes, RETRY_SOON } from './passes.ts'
 import { type OwnAddresses, type OwnRoute, ownRoute, removeOwnRoute, targetOf } from './route.ts'
+
+/** In a dialog: what a sleeping phone is fetched for. A question whether it is there (OPTIONS) wakes nobody. */
+const WAKES: ReadonlySet<string> = new Set(['BYE', 'INVITE', 'UPDATE', 'INFO', 'REFER', 'NOTIFY'])
 
 export class ToDevice implements DeviceRequests {
 	readonly context: Context
@@ -16,15 +22,20 @@ export class ToDevice implements DeviceRequests {
 	readonly #calls: Calls
 	readonly #own: OwnAddresses
 	readonly #passes: Passes
+	readonly #notices: Notices
 	/** Not answered yet, by device. */
 	readonly #underWay = new Map<number, Set<DeviceRequest>>()
+	/** Messages that wait for a device, by agent. */
+	readonly #held = new Map<string, Set<HeldMessage>>()
+	#heldCount = 0
 
-	constructor(context: Context, devices: Devices, calls: Calls, own: OwnAddresses, passes: Passes) {
+	constructor(context: Context, devices: Devices, calls: Calls, own: OwnAddresses, passes: Passes, notices: Notices) {
 		this.context = context
 		this.#devices = devices
 		this.#calls = calls
 		this.#own = own
 		this.#passes = passes
+		this.#notices = notices
 	}
 
 	/** Outside any dialog. */
@@ -41,15 +52,49 @@ export class ToDevice implements DeviceRequests {
 			server.respond(100, response(request, source, 100), now)
 			return this.#calls.offer(server, request, source, agent, now)
 		}
-		this.#passToAwake(request, source, agent.devices, now)
+		this.#passToAwake(request, source, agent, now)
 	}
 
-	/** MESSAGE, NOTIFY and the like: to the device that is awake, or that was last. Nothing is held for them. */
-	#passToAwake(request: SipMessage, source: Flow, devices: readonly Device[], now: number): void {
-		const awake = devices.filter((device) => !this.#calls.asleep(device))
-		if (awake.length === 0) return this.#passes.refuse(request, source, 480, now)
-		const latest = awake.reduce((best, device) => (seenAt(device) > seenAt(best) ? device : best))
-		this.#forward(request, source, latest, ownRoute(request, this.#own), now)
+	/** MESSAGE, NOTIFY and the like: to the device that is awake, or that was last. Only a MESSAGE waits for one to wake. */
+	#passToAwake(request: SipMessage, source: Flow, agent: Agent, now: number): void {
+		const awake = agent.devices.filter((device) => !this.#calls.asleep(device) && !this.#isToBeTold(device))
+		if (awake.length > 0) return this.#forward(request, source, latestOf(awake), ownRoute(request, this.#own), now)
+		const told = request.method === 'MESSAGE' && this.#heldCount < MAX_HELD_MESSAGES ? this.#tellable(agent) : []
+		if (told.length === 0) return this.#passes.refuse(request, source, 480, now)
+		this.#hold(request, source, agent, told, now)
+	}
+
+	#tellable({ devices }: Agent): Device[] {
+		return devices.filter((device) => this.#notices.reaches(device))
+	}
+
+	/** It sleeps, and an alert or a background push may wake it. */
+	#isToBeTold(device: Device): boolean {
+		return this.#calls.pingsOn && device.reach === 'background' && this.#notices.reaches(device)
+	}
+
+	/** An alert tells each of them, never a VoIP push; whoever registers first gets it. */
+	#hold(request: SipMessage, source: Flow, { aor }: Agent, told: readonly Device[], now: number): void {
+		const server = this.#passes.serve(request, source, false)
+		const ids = told.map(({ id }) => id)
+		const held = new HeldMessage(this.context, server, request, source, ids, () => this.#forget(aor, held))
+		let ofAgent = this.#held.get(aor)
+		if (ofAgent === undefined) {
+			ofAgent = new Set()
+			this.#held.set(aor, ofAgent)
+		}
+		ofAgent.add(held)
+		this.#heldCount++
+		this.context.counters.requestsHeld++
+		held.begin(now)
+		for (const device of told) this.#notices.alert(device, request, held, now)
+	}
+
+	#forget(aor: string, held: HeldMessage): void {
+		const ofAgent = this.#held.get(aor)
+		if (!ofAgent?.delete(held)) return
+		this.#heldCount--
+		if (ofAgent.size === 0) this.#held.delete(aor)
 	}
 
 	/** The PBX asks whether the agent can be called (Asterisk's qualify): the gateway knows, and wakes nobody for it. */
@@ -71,9 +116,35 @@ export class ToDevice implements DeviceRequests {
 	deviceRegistered(device: Device, now: number): void {
 		const underWay = this.#underWay.get(device.id)
 		if (underWay !== undefined) for (const asked of [...underWay]) asked.registered(device, now)
+		const held = this.#held.get(device.agent.aor)
+		if (held !== undefined) this.#release([...held], device, now)
+	}
+
+	/** The gateway goes. */
+	end(now: number): void {
+		for (const ofAgent of [...this.#held.values()]) for (const held of [...ofAgent]) held.refuse(now)
+	}
+
+	#release(messages: readonly HeldMessage[], device: Device, now: number): void {
+		for (const held of messages) {
+			held.release()
+			const { server, request, source } = held
+			const asked = this.#begin(request, source, device, ownRoute(request, this.#own))
+			asked.send(this.#passes.passFor(server, request, this.#options(asked, device)), device, now)
+		}
 	}
 
 	#forward(request: SipMessage, source: Flow, device: Device, route: OwnRoute, now: number): void {
+		const asked = this.#begin(request, source, device, route)
+		asked.send(this.#passes.pass(request, source, false, this.#options(asked, device)), device, now)
+		if (!this.#calls.pingsOn || device.reach === 'foreground') return
+		const holdMs = Math.min(this.context.settings.holdMs, DIALOG_HOLD_MS)
+		asked.holdFor(holdMs, now)
+		if (request.method === 'MESSAGE') this.#notices.alert(device, request, undefined, now)
+		else if (WAKES.has(request.method)) this.#notices.comeBack(device, now + holdMs, now)
+	}
+
+	#begin(request: SipMessage, source: Flow, device: Device, route: OwnRoute): DeviceRequest {
 		const asked = new DeviceRequest(this, request, source, route, newBranch(this.context, request), device.id)
 		let underWay = this.#underWay.get(device.id)
 		if (underWay === undefined) {
@@ -81,10 +152,12 @@ export class ToDevice implements DeviceRequests {
 			this.#underWay.set(device.id, underWay)
 		}
 		underWay.add(asked)
-		const stableContact = this.#calls.stableContact(device.agent.aor, source.listener)
-		asked.send(this.#passes.pass(request, source, false, { stableContact, observer: asked }), device, now)
-		if (this.#calls.pingsOn && device.reach === 'background')
-			asked.holdFor(Math.min(this.context.settings.holdMs, DIALOG_HOLD_MS), now)
+		return asked
+	}
+
+	#options(asked: DeviceRequest, device: Device): PassOptions {
+		const stableContact = this.#calls.stableContact(device.agent.aor, asked.source.listener)
+		return { stableContact, observer: asked }
 	}
 
 	/** RFC 3261 §16.6 for the flow the device has now. */
@@ -128,7 +201,7 @@ export class ToDevice implements DeviceRequests {
 		}
 		const uri = targetOf(request, route)
 		const agent = uri?.user === undefined || !this.#own.includes(uri) ? undefined : this.#devices.agentByUser(uri.user)
-		return agent?.devices.reduce((best, device) => (seenAt(device) > seenAt(best) ? device : best))
+		return agent === undefined ? undefined : latestOf(agent.devices)
 	}
 
 	/** Our Contact for the agent becomes the device's own; any other Request-URI stays. */
@@ -142,6 +215,10 @@ export class ToDevice implements DeviceRequests {
 	#wasOurs(token: string): boolean {
 		return this.#devices.device(Number.parseInt(token, 36)) === undefined
 	}
+}
+
+function latestOf(devices: readonly Device[]): Device {
+	return devices.reduce((best, device) => (seenAt(device) > seenAt(best) ? device : best))
 }
 
 function seenAt(device: Device): number {

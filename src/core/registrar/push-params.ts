@@ -2,7 +2,8 @@
  * Push parameters of a Contact URI, in both dialects phones speak.
  *
  * RFC 8599 §4 and §13: `pn-provider=apns;pn-prid=<token>;pn-param=<Team>.<bundle>.voip`, with what liblinphone makes of
- * it: `apns.dev` for the sandbox, `pn-prid=<token>:voip&<token>:remote`, `pn-param=TEAM.bundle.voip&remote`. The legacy one:
+ * it: `apns.dev` for the sandbox, `pn-prid=<token>:voip&<token>:remote`, `pn-param=TEAM.bundle.voip&remote`. Without `.voip` the
+ * token is an ordinary one, for alerts and background pushes. The legacy one:
  * `app-id=<bundle>[.voip[.dev|.prod]];pn-type=apple;pn-tok=<token>`.
  */
 import { Secret } from '../../lib/secret.ts'
@@ -41,13 +42,17 @@ function rfc8599(params: string, defaults: PushDefaults): PushParams | undefined
 	const provider = text(params, 'pn-provider').toLowerCase()
 	if (provider !== 'apns' && provider !== 'apns.dev') return undefined
 	const prid = text(params, 'pn-prid')
-	const token = tokenFor(prid, 'voip')
+	const app = appOf(text(params, 'pn-param'))
+	const plain = !prid.includes(':')
+	const voip = plain && isOrdinary(app, defaults) ? undefined : tokenFor(prid, 'voip')
+	const remote = plain && voip !== undefined ? undefined : tokenFor(prid, 'remote')
+	const token = voip ?? remote
 	if (token === undefined) return undefined
-	const remote = prid.includes(':') ? tokenFor(prid, 'remote') : undefined
+	const bundle = app?.bundle ?? withoutVoip(defaults.topic)
 	return {
 		provider: 'apns',
 		environment: provider === 'apns.dev' ? 'sandbox' : defaults.environment,
-		topic: topicOf(text(params, 'pn-param')) || defaults.topic,
+		topic: voip === undefined ? bundle : app?.service === 'voip' ? `${bundle}${VOIP}` : defaults.topic,
 		token: new Secret(token),
 		remoteToken: remote === undefined ? undefined : new Secret(remote),
 		prid: new Secret(prid),
@@ -84,13 +89,41 @@ function tokenFor(prid: string, service: string): string | undefined {
 	return undefined
 }
 
-/** RFC 8599 §13.2: up to the first dot is the team, from the last one on the services. */
-function topicOf(pnParam: string): string {
+const VOIP = '.voip'
+/** What pn-param says: the bundle id, and whether the token is for calls (`voip`) or for all else (`remote`). */
+interface App {
+	readonly bundle: string
+	readonly service: 'voip' | 'remote' | undefined
+}
+
+/** RFC 8599 §13.2: up to the first dot is the team; the services from the last one on, or none where the bundle id ends so. */
+function appOf(pnParam: string): App | undefined {
 	const team = pnParam.indexOf('.')
-	const service = pnParam.lastIndexOf('.')
-	if (team < 0 || service <= team) return ''
-	const services = pnParam.slice(service + 1).split('&')
-	return services.includes('voip') ? `${pnParam.slice(team + 1, service)}.voip` : ''
+	const last = pnParam.lastIndexOf('.')
+	if (team < 0 || last <= team) return undefined
+	const services = pnParam.slice(last + 1).split('&')
+	const service = services.includes('voip') ? 'voip' : services.includes('remote') ? 'remote' : undefined
+	return { bundle: pnParam.slice(team + 1, service === undefined ? undefined : last), service }
+}
+
+/** A token of no named service: for calls where pn-param says so, or nothing, or an app whose calls `--apns-topic` is for. */
+function isOrdinary(app: App | undefined, { topic }: PushDefaults): boolean {
+	if (app === undefined || app.service === 'voip') return false
+	return app.service === 'remote' || topic !== `${app.bundle}${VOIP}`
+}
+
+/** May a call wake it? */
+export function isVoip({ topic }: PushParams): boolean {
+	return topic.endsWith(VOIP)
+}
+
+/** The topic of all that is no call. */
+export function bundleOf({ topic }: PushParams): string {
+	return withoutVoip(topic)
+}
+
+function withoutVoip(topic: string): string {
+	return topic.endsWith(VOIP) ? topic.slice(0, -VOIP.length) : topic
 }
 
 function legacyTopic(appId: string): string {

@@ -12,6 +12,7 @@ import type { Availability } from '../reach/availability.ts'
 import type { Pings } from '../reach/pings.ts'
 import type { Suspicion } from '../reach/suspicion.ts'
 import type { Agent, Device, Devices } from '../registrar/devices.ts'
+import { isVoip } from '../registrar/push-params.ts'
 import type { CallView } from '../snapshot.ts'
 import { AgentCall } from './call.ts'
 import type { Branch } from './device-branch.ts'
@@ -63,11 +64,10 @@ export class Calls {
 		return this.context.settings.pingIntervalMs > 0
 	}
 
-	/** Can a push reach it? */
+	/** Can the push of a call reach it? */
 	wakeable(device: Device): boolean {
-		return (
-			device.push !== undefined && device.push.topic !== '' && !device.tokenDead && this.context.settings.pushEnabled
-		)
+		const { push } = device
+		return push !== undefined && isVoip(push) && !device.tokenDead && this.context.settings.pushEnabled
 	}
 
 	/** Wake it first? Without pings nothing is known, so what can be woken is woken, and the rest called directly. */

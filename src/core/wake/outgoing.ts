@@ -31,6 +31,7 @@ export function pushFor(call: AgentCall, pushId: string, push: PushParams): Push
 	const minimalPayload = minimalPayloadOf(shown)
 	return {
 		type: 'push',
+		kind: 'voip',
 		pushId,
 		provider,
 		environment,

@@ -57,7 +57,7 @@ export function minimalPayloadOf(call: PushCall): string {
 }
 
 /** A Call-ID longer than this would not fit into the payload once it is escaped. */
-const MAX_CALL_ID_LENGTH = 512
+export const MAX_CALL_ID_LENGTH = 512
 
 /** Octets, one a char, read as UTF-8; left as they are where they are none. */
 function utf8(octets: string): string {
