@@ -1,4 +1,5 @@
 /** What the PBX's 2xx to a REGISTER changes of the devices here (RFC 3261 §10.3 step 7). */
+import { detached } from '../../lib/detached.ts'
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import type { Context } from '../context.ts'
@@ -192,7 +193,8 @@ export class Bindings {
 	}
 
 	#userAgent(): string | undefined {
-		return this.#request.first(Header.UserAgent)?.slice(0, MAX_USER_AGENT_LENGTH)
+		const said = this.#request.first(Header.UserAgent)
+		return said === undefined ? undefined : detached(said.slice(0, MAX_USER_AGENT_LENGTH))
 	}
 }
 

@@ -6,6 +6,7 @@
  * token is an ordinary one, for alerts and background pushes. The legacy one:
  * `app-id=<bundle>[.voip[.dev|.prod]];pn-type=apple;pn-tok=<token>`.
  */
+import { detached } from '../../lib/detached.ts'
 import { Secret } from '../../lib/secret.ts'
 import { unescape as unescaped, uriParam, withoutParams } from '../../sip/uri.ts'
 import type { PushEnvironment, PushParams } from '../model.ts'
@@ -132,7 +133,7 @@ function legacyTopic(appId: string): string {
 }
 
 function text(params: string, name: string): string {
-	return unescaped(uriParam(params, name) ?? '')
+	return detached(unescaped(uriParam(params, name) ?? ''))
 }
 
 /** The same token for the same app, however it is spelt around them. */
