@@ -30,6 +30,7 @@ export class Context implements Wire {
 	/** Emptied by the loop after every input. */
 	readonly effects: Effect[] = []
 	readonly #capabilities: Capabilities
+	readonly #toTagStart: string
 	readonly #waiters = new Map<number, CommitWaiter>()
 	#lastTicket = 0
 	#told: Bucket | undefined = undefined
@@ -41,6 +42,7 @@ export class Context implements Wire {
 		this.settings = settings
 		this.deadlines = deadlines
 		this.#capabilities = capabilities
+		this.#toTagStart = capabilities.hmac('to-tag').slice(0, 8)
 		this.counters = counters
 	}
 
@@ -98,6 +100,16 @@ export class Context implements Wire {
 
 	hmac(text: string): string {
 		return this.#capabilities.hmac(text)
+	}
+
+	/** A To-tag for a response of our own, known as such after a restart too. */
+	toTag(): string {
+		return this.#toTagStart + this.id()
+	}
+
+	/** Is it the tag of a response of our own? Then the ACK to it is for nobody else (RFC 3261 §17.1.1.3). */
+	isOwnToTag(tag: string): boolean {
+		return tag.startsWith(this.#toTagStart)
 	}
 
 	/** 16 lower-case hex digits. */

@@ -41,6 +41,7 @@ export class Core {
 	readonly #relay: RegisterRelay
 	readonly #router: Router
 	readonly #notices: Notices
+	readonly #own: OwnAddresses
 	/** When the PBX was last heard, and whether it owes us answers. */
 	pbxHeardAt: number | undefined = undefined
 	pbxSilent = false
@@ -61,6 +62,7 @@ export class Core {
 		this.suspicion = new Suspicion(this.context, this.devices, ({ agent }) => this.#availability.changed(agent))
 		this.filter = new Filter(this.context, this.devices)
 		const own = new OwnAddresses(this.context)
+		this.#own = own
 		this.calls = new Calls(
 			this.context,
 			this.transactions,
@@ -166,7 +168,7 @@ export class Core {
 		}
 		const message = this.#parsed(flow, bytes, false, now)
 		if (message === undefined) return
-		if (message.status > 0) return this.#response(message, now)
+		if (message.status > 0) return this.#isOurs(message) ? this.#response(message, now) : undefined
 		this.#router.fromPbx(message, flow, now)
 	}
 
@@ -175,6 +177,7 @@ export class Core {
 		const message = this.#parsed(flow, bytes, true, now)
 		if (message === undefined) return
 		if (message.status > 0) {
+			if (!this.#isOurs(message)) return
 			if (this.#pings.isPong(message)) return this.#pings.pong(message, flow.key, now)
 			/* whatever it answers, it is awake */
 			for (const device of bound.devices.values()) this.#pings.seen(device, now)
@@ -242,9 +245,14 @@ export class Core {
 		const { status, sentence, code } = message.fault
 		this.context.tell('message-rejected', { address: flow.address, code, status, sentence }, now)
 		if (status === 0 || message.method === 'ACK') return undefined
-		const bytesOut = response(message, flow, status, { toTag: this.context.id(), reason: sentence })
+		const bytesOut = response(message, flow, status, { toTag: this.context.toTag(), reason: sentence })
 		this.context.send(answerDestination(message, flow, symmetric), bytesOut)
 		return undefined
+	}
+
+	/** RFC 3261 §18.1.2: a response whose sent-by is not ours is for somebody else, and is dropped without a word. */
+	#isOurs(response: SipMessage): boolean {
+		return this.#own.includes(response.via)
 	}
 
 	/** RFC 6026 §7.3: a response without a transaction goes nowhere. */

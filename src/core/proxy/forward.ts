@@ -47,11 +47,20 @@ export function newBranch(context: Context, request: SipMessage): string {
 	return `z9hG4bK${context.id()}.${loopHash(request)}`
 }
 
-/** Dialog-forming and target-refreshing requests get a Record-Route (RFC 3261 §16.6 step 4, §12.2). */
+/** Methods that neither make a dialog nor refresh its target (RFC 3261 §12, RFC 3262, 3428, 3903, 6086). */
+const WITHOUT_DIALOG: ReadonlySet<string> = new Set([
+	'BYE',
+	'OPTIONS',
+	'PRACK',
+	'INFO',
+	'MESSAGE',
+	'PUBLISH',
+	'REGISTER',
+])
+
+/** RFC 3261 §16.6 step 4: who must stay in the path records its route in methods it does not know as well. */
 export function needsRecordRoute(method: string): boolean {
-	return (
-		method === 'INVITE' || method === 'SUBSCRIBE' || method === 'REFER' || method === 'UPDATE' || method === 'NOTIFY'
-	)
+	return !WITHOUT_DIALOG.has(method)
 }
 
 /**

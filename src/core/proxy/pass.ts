@@ -153,7 +153,7 @@ export class Pass implements ClientUser, Timed {
 	}
 
 	#fail(status: number, now: number, reason?: string): void {
-		const toTag = this.#context.id()
+		const toTag = this.#context.toTag()
 		const options = reason === undefined ? { toTag } : { toTag, reason }
 		this.server.respond(status, response(this.#request, this.server.answerTo, status, options), now)
 	}

@@ -57,12 +57,12 @@ export class Passes {
 		const server = this.#transactions.cancelled(cancel)
 		if (server !== undefined && !isSender(server, source, symmetric)) {
 			/* RFC 3261 §22: who did not send the INVITE may not cancel it. Answered without a transaction, which would absorb the right one */
-			this.#context.send(source, response(cancel, source, 481, { toTag: this.#context.id() }))
+			this.#context.send(source, response(cancel, source, 481, { toTag: this.#context.toTag() }))
 			return true
 		}
 		const own = this.serve(cancel, source, symmetric)
 		const status = server === undefined ? 481 : 200
-		own.respond(status, response(cancel, source, status, { toTag: this.#context.id() }), now)
+		own.respond(status, response(cancel, source, status, { toTag: this.#context.toTag() }), now)
 		if (server === undefined) return true
 		const call = this.#calls.find(server)
 		if (call !== undefined) call.cancel(cancel.rows(Header.Reason), now)
@@ -114,7 +114,7 @@ export class Passes {
 		const allow = status === 200 ? ([['Allow', ALLOW]] as const) : []
 		server.respond(
 			status,
-			response(request, source, status, { toTag: this.#context.id(), rows: [...rows, ...allow] }),
+			response(request, source, status, { toTag: this.#context.toTag(), rows: [...rows, ...allow] }),
 			now,
 		)
 	}

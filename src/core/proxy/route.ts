@@ -35,9 +35,10 @@ export class OwnAddresses {
 		this.#routeEnds = advertised.map((_, listener) => `@${context.host(listener)};lr>`)
 	}
 
-	includes(uri: SipUri): boolean {
-		const port = uri.port === 0 ? DEFAULT_PORT : uri.port
-		for (const own of this.#own) if (own.port === port && own.host === uri.host) return true
+	/** `host` in lower case and without brackets, `port` 0 where there is none: of a URI, or sent-by of a Via. */
+	includes({ host, port }: { readonly host: string; readonly port: number }): boolean {
+		const meant = port === 0 ? DEFAULT_PORT : port
+		for (const own of this.#own) if (own.port === meant && own.host === host) return true
 		return false
 	}
 

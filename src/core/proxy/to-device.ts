@@ -180,8 +180,9 @@ export class ToDevice implements DeviceRequests {
 		if (asked.request.method === 'BYE') this.#calls.leaveLive(asked.request.callId)
 	}
 
-	/** RFC 3261 §13.2.2.4: the ACK to a 2xx is nobody's transaction. */
+	/** RFC 3261 §13.2.2.4: the ACK to a 2xx is nobody's transaction. Nor is one to an answer that we gave before a restart. */
 	ack(request: SipMessage, source: Flow, route: OwnRoute): void {
+		if (this.context.isOwnToTag(request.toTag)) return
 		const device = this.#dialogDevice(request, route)
 		if (device === undefined) return
 		const listener = device.flow.listener

@@ -1,7 +1,7 @@
 /** RFC 3261 §16.5 and §16.6 for what an agent's phone asks: it goes to the PBX, and nowhere else. */
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
-import { hostPort, parseUri } from '../../sip/uri.ts'
+import { hostPort, parseUri, withoutParams } from '../../sip/uri.ts'
 import type { Destination } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { Filter, Name } from '../filter/filter.ts'
@@ -100,7 +100,9 @@ export class ToPbx {
 		const uri = parseUri(target)
 		if (uri?.user === undefined || !this.#own.includes(uri)) return target
 		const password = uri.password === undefined ? '' : `:${uri.password}`
-		return `${uri.scheme}:${uri.user}${password}@${hostPort(this.#context.settings.domain, 0)}${uri.params}`
+		const meant = `${uri.scheme}:${uri.user}${password}@${hostPort(this.#context.settings.domain, 0)}${uri.params}`
+		/* RFC 3261 §16.4: a maddr that names us has brought it here, and leads nowhere else */
+		return withoutParams(meant, (name) => name === 'maddr')
 	}
 
 	/** A made-up dialog must not carry another's name; in a live one From is whatever the PBX called. */

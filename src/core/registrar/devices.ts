@@ -1,13 +1,14 @@
 /** Agents, their devices and the flows that reach them: the working copy of what the store keeps. */
 import type { Bucket } from '../../lib/bucket.ts'
 import { Deadline } from '../../lib/deadlines.ts'
+import { detached } from '../../lib/detached.ts'
 import { Lru } from '../../lib/lru.ts'
 import type { SipMessage } from '../../sip/message.ts'
-import { canonicalUser, parseUri } from '../../sip/uri.ts'
+import { canonicalUser, parseUri, withoutParams } from '../../sip/uri.ts'
 import type { Due, Timed } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { DeviceRecord, Flow, PushParams, Reach } from '../model.ts'
-import { withoutPushParams } from './push-params.ts'
+import { isPushParam } from './push-params.ts'
 
 /** A call forks to every device, so more than this is a loop of re-installs; the oldest one goes. */
 export const MAX_DEVICES_PER_AGENT = 10
@@ -36,7 +37,7 @@ export class Device {
 	readonly agent: Agent
 	readonly key: string
 	contact = ''
-	/** The Contact URI as it goes into a Request-URI: without pn-*. */
+	/** The Contact URI as it goes into a Request-URI. */
 	target = ''
 	flow: Flow
 	push: PushParams | undefined
@@ -92,8 +93,8 @@ export class Device {
 
 	moveTo(contact: string): void {
 		if (contact === this.contact) return
-		this.contact = contact
-		this.target = withoutPushParams(contact)
+		this.contact = detached(contact)
+		this.target = requestUriOf(this.contact)
 	}
 
 	record(): DeviceRecord {
@@ -115,6 +116,12 @@ export class Device {
 			userAgent,
 		}
 	}
+}
+
+/** RFC 3261 §16.6 step 2: without `method` and headers, which table 1 of §19.1.1 allows in no Request-URI, and without pn-*. */
+function requestUriOf(contact: string): string {
+	const { length } = parseUri(contact)?.headers ?? ''
+	return withoutParams(contact.slice(0, contact.length - length), (name) => name === 'method' || isPushParam(name))
 }
 
 /** A flow with at least one binding: no stranger any more. */

@@ -125,7 +125,11 @@ export class Registration implements ClientUser, CommitWaiter {
 	commitFailed(_reason: string, now: number): void {
 		for (const device of this.#bound) device.stale = true
 		const rows = [['Retry-After', `${RETRY_AFTER_SEC}`]] as const
-		this.#server.respond(503, response(this.#request, this.#flow, 503, { toTag: this.#relay.context.id(), rows }), now)
+		this.#server.respond(
+			503,
+			response(this.#request, this.#flow, 503, { toTag: this.#relay.context.toTag(), rows }),
+			now,
+		)
 		for (const device of this.#bound) this.#relay.observer.deviceRegistered(device, now)
 	}
 

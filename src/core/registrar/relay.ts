@@ -35,7 +35,7 @@ export class RegisterRelay implements RelayParts {
 		this.context.counters.registers++
 		const asked = askedOf(request, this.pushDefaults, (key) => this.devices.find(aor, key))
 		if (asked.kind === 'fault') {
-			const toTag = this.context.id()
+			const toTag = this.context.toTag()
 			return this.context.send(flow, response(request, flow, 400, { reason: asked.sentence, toTag }))
 		}
 		const server = this.transactions.serve(request, flow)

@@ -13,7 +13,7 @@ import { newBranch } from '../proxy/forward.ts'
 import { TIMER_C_MS } from '../proxy/pass.ts'
 import type { Device } from '../registrar/devices.ts'
 import { AnswerCopies } from './answer-copies.ts'
-import { better } from './best.ts'
+import { bestOf } from './best.ts'
 import type { BranchState } from './branch.ts'
 import { Caller } from './caller.ts'
 import type { Calls } from './calls.ts'
@@ -44,7 +44,8 @@ export class AgentCall implements BranchOwner, Timed {
 	over: { readonly at: number; readonly reason: string } | undefined = undefined
 	/** CANCEL came, and a ringing phone has to confirm it. */
 	#cancelled = false
-	#best: SipMessage | undefined = undefined
+	/** The final responses of its branches, but 2xx. */
+	readonly #finals: SipMessage[] = []
 	/** The branch whose 2xx the caller has. */
 	#winner: Branch | undefined = undefined
 	/** Values of Reason (RFC 3326) for the CANCELs of this call. */
@@ -151,7 +152,7 @@ export class AgentCall implements BranchOwner, Timed {
 		if (answer.status < 300) return this.#answered(branch, answer, now)
 		if (this.over !== undefined) return this.branchLapsed()
 		if (!live) return
-		this.#best = better(this.#best, answer)
+		this.#finals.push(answer)
 		if (answer.status >= 600) this.#endOthers(branch, answer.status, now)
 		else this.settle(now)
 	}
@@ -177,10 +178,12 @@ export class AgentCall implements BranchOwner, Timed {
 		if (this.#cancelled) {
 			counters.callsCancelled++
 			this.#finish(487, 'cancelled', now)
-		} else if (this.#best === undefined) {
-			counters.callsUnanswered++
-			this.#finish(480, 'nobody to reach', now)
-		} else this.#passBest(this.#best, now)
+			return
+		}
+		const best = bestOf(this.#finals)
+		if (best !== undefined) return this.#passBest(best, now)
+		counters.callsUnanswered++
+		this.#finish(480, 'nobody to reach', now)
 	}
 
 	/** RFC 3261 §16.10: the caller gives up. Phones that ring confirm it with their 487; nobody waits for the others. */
@@ -202,7 +205,7 @@ export class AgentCall implements BranchOwner, Timed {
 		if (event === 'hold') return this.#holdOver(now)
 		/* timer C, or a phone that does not confirm the CANCEL: it is cancelled on, but nobody waits for it */
 		if (this.over !== undefined) return
-		if (this.#cancelled || this.#best !== undefined) this.#conclude(now)
+		if (this.#cancelled || this.#finals.length > 0) this.#conclude(now)
 		else this.#finish(408, 'timer C', now)
 	}
 

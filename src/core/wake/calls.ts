@@ -1,4 +1,5 @@
 /** All calls to agents, and the calls that are live. */
+import { detached } from '../../lib/detached.ts'
 import { Lru } from '../../lib/lru.ts'
 import { response } from '../../sip/build.ts'
 import type { SipMessage } from '../../sip/message.ts'
@@ -24,6 +25,9 @@ export const MAX_CALLS = 20_000
 
 /** Live calls remembered for the status page: one that never ends with a BYE we see makes room for newer ones. */
 export const MAX_LIVE = 20_000
+
+/** What is remembered of a Call-ID: longer than any that is seen, and a made-up one of 60 kB costs no more. */
+export const MAX_LIVE_ID = 256
 
 const RETRY_SOON = [['Retry-After', '5']] as const
 
@@ -91,7 +95,7 @@ export class Calls {
 			id: this.context.id(),
 			receivedAt: now,
 			holdUntil: now + this.context.settings.holdMs,
-			toTag: this.context.id(),
+			toTag: this.context.toTag(),
 		}
 		const call = new AgentCall(this, server, invite, source, agent.aor, record)
 		this.#add(call)
@@ -101,7 +105,7 @@ export class Calls {
 	/** Without a call: nobody is rung. */
 	#refuse(server: ServerTransaction, invite: SipMessage, source: Flow, status: 480 | 503, now: number): void {
 		const rows = status === 503 ? RETRY_SOON : []
-		server.respond(status, response(invite, source, status, { toTag: this.context.id(), rows }), now)
+		server.respond(status, response(invite, source, status, { toTag: this.context.toTag(), rows }), now)
 	}
 
 	/** The held calls of the store, after a restart. */
@@ -187,16 +191,17 @@ export class Calls {
 	}
 
 	enterLive(call: CallView): void {
-		this.#live.set(call.id, call)
+		const id = detached(call.id.slice(0, MAX_LIVE_ID))
+		this.#live.set(id, { ...call, id, caller: detached(call.caller) })
 	}
 
 	/** A BYE for it was answered. */
 	leaveLive(callId: string): void {
-		this.#live.delete(callId)
+		this.#live.delete(callId.slice(0, MAX_LIVE_ID))
 	}
 
 	isLive(callId: string, aor: string): boolean {
-		return this.#live.peek(callId)?.agent === aor
+		return this.#live.peek(callId.slice(0, MAX_LIVE_ID))?.agent === aor
 	}
 
 	get liveCount(): number {
