@@ -68,7 +68,7 @@ export class HeldMessage implements Timed, NoticeOwner {
 	/** 480 and not 202: whoever sent it keeps it, for nothing is kept here. */
 	refuse(now: number): void {
 		this.release()
-		const bytes = response(this.request, this.server.answerTo, 480, { toTag: this.#context.id() })
+		const bytes = response(this.request, this.server.answerTo, 480, { toTag: this.#context.toTag() })
 		this.server.respond(480, bytes, now)
 	}
 }
