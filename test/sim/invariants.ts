@@ -3,6 +3,7 @@ import { answeredOnce, cancelled, ghosts, heldNoLonger, hungUp, toldOnce } from 
 import { heldUntilRegistered, oncePushed, oneBranch, proven, refused, released, withInvite } from './holds.checks.ts'
 import { Ledger } from './ledger.ts'
 import { MET } from './met.ts'
+import { qualifiedAsTold, suspectedRightly, toldByTurns } from './reach.checks.ts'
 import type { Counts } from './tally.ts'
 import { admitted, hidden, noted, settled, sound, stable } from './walls.checks.ts'
 import type { World } from './world.ts'
@@ -31,6 +32,9 @@ export const INVARIANTS: Readonly<Record<string, Check>> = {
 	'12. memory held for strangers is bounded': noted('12'),
 	'13. nothing secret is shown': noted('13'),
 	'nothing is left behind': settled,
+	'an agent is told to be out of reach and back by turns': toldByTurns,
+	'the PBX hears by OPTIONS what the contact centre was told': qualifiedAsTold,
+	'a device is suspect only for a push that woke nobody': suspectedRightly,
 }
 
 export interface Violation {

@@ -80,7 +80,7 @@ function settingsOf(chance: Chance): Settings {
 		holdMs: chance.one([6_000, 12_000, 20_000]),
 		pbxExpiresSec: chance.one([0, 3_600]),
 		ringingOnPush: chance.is(0.3),
-		suspectAfter: 2,
+		suspectAfter: 1,
 		wakeSlowMs: 8_000,
 		strangers: chance.one(['drop', 'reject']),
 		registerRate: chance.one([0, 2, 5]),
