@@ -155,6 +155,7 @@ class Starting implements Gateway {
 			send: (listener: number, address: string, port: number, bytes: Uint8Array) =>
 				this.#listeners[listener]?.send(address, port, bytes),
 			push: (effect: Parameters<ApnsClient['send']>[0]) => this.#apns?.send(effect),
+			cancelPush: (pushId: string) => this.#apns?.cancel(pushId),
 			commit: (changes: Parameters<Store['commit']>[0]) => this.#store.commit(changes),
 			event: (name: EventName, fields: Readonly<Record<string, EventValue>>) => this.#event(name, fields),
 		}

@@ -12,6 +12,8 @@ import type { Input } from './core/inputs.ts'
 export interface Edges {
 	send(listener: number, address: string, port: number, bytes: Uint8Array): void
 	push(effect: PushEffect): void
+	/** Keeps it from going out, if it has not yet. */
+	cancelPush(pushId: string): void
 	commit(
 		changes: readonly Change[],
 	): { readonly ok: true } | { readonly ok: false; readonly code: string; readonly reason: string }
@@ -80,6 +82,8 @@ export class Loop {
 				return this.#edges.send(effect.listener, effect.address, effect.port, effect.bytes)
 			case 'push':
 				return this.#edges.push(effect)
+			case 'push-cancel':
+				return this.#edges.cancelPush(effect.pushId)
 			case 'save':
 				return this.#save(effect)
 			case 'event':

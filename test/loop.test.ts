@@ -32,6 +32,7 @@ function world(
 	const edges: Edges = {
 		send: (listener, address, port) => done.push(`send ${listener} ${address} ${port}`) && undefined,
 		push: ({ pushId }) => done.push(`push ${pushId}`) && undefined,
+		cancelPush: (pushId) => done.push(`cancel ${pushId}`) && undefined,
 		commit: (changes) => {
 			done.push(`commit ${changes.map((one) => ('id' in one ? one.id : one.table))}`)
 			return store(changes)
@@ -56,12 +57,13 @@ describe('the loop', () => {
 			{ type: 'send', listener: 0, address: '::1', port: 1, bytes: new Uint8Array() },
 			note('a'),
 			{ type: 'push', pushId: 'p' } as Effect,
+			{ type: 'push-cancel', pushId: 'p' },
 			{ type: 'send', listener: 1, address: '::1', port: 2, bytes: new Uint8Array() },
 		]
 		const { loop, done } = world((input) => (input.type === 'datagram' ? effects : []))
 		loop.input({ type: 'datagram', flow: FLOW, bytes: new Uint8Array() })
 		loop.input(FIRES)
-		expect(done).toEqual(['send 0 ::1 1', 'event a', 'push p', 'send 1 ::1 2'])
+		expect(done).toEqual(['send 0 ::1 1', 'event a', 'push p', 'cancel p', 'send 1 ::1 2'])
 		loop.close()
 	})
 

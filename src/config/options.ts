@@ -119,6 +119,17 @@ export const OPTIONS = {
 		help: 'a pong later than this is missed',
 		doc: 'Not longer than --ping-interval.',
 	},
+	freshMs: {
+		flag: 'fresh',
+		kind: 'duration',
+		default: '3s',
+		min: 100,
+		max: 300_000,
+		zero: 'every device is asked',
+		group: 'Ping and pong',
+		help: 'a device heard of within this time is called at once',
+		doc: 'One last heard of before that is asked with a ping as the call comes, and woken with a push when 600 ms bring no answer. A device that cannot be woken is called without asking, and so is everyone with --ping-interval 0.',
+	},
 	holdMs: {
 		flag: 'hold',
 		kind: 'duration',

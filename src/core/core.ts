@@ -179,12 +179,17 @@ export class Core {
 		if (message.status > 0) {
 			if (!this.#isOurs(message)) return
 			if (this.#pings.isPong(message)) return this.#pings.pong(message, flow.key, now)
-			/* whatever it answers, it is awake */
-			for (const device of bound.devices.values()) this.#pings.seen(device, now)
+			this.#seen(bound, now)
 			return this.#response(message, now)
 		}
 		if (message.method === 'REGISTER') return this.#register(message, bound, now)
+		this.#seen(bound, now)
 		this.#router.fromAgent(message, bound, now)
+	}
+
+	/** Whatever it says, it is awake. A REGISTER says so when the PBX has accepted it. */
+	#seen(bound: BoundFlow, now: number): void {
+		for (const device of bound.devices.values()) this.#pings.seen(device, now)
 	}
 
 	#fromStranger(flow: Flow, bytes: Uint8Array, now: number): void {

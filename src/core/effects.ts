@@ -2,7 +2,7 @@
 import type { Secret } from '../lib/secret.ts'
 import type { DeviceRecord, HeldCallRecord, PushEnvironment, PushOutcomeRecord, Reach } from './model.ts'
 
-export type Effect = SendEffect | PushEffect | SaveEffect | EventEffect
+export type Effect = SendEffect | PushEffect | PushCancelEffect | SaveEffect | EventEffect
 
 /** Send one datagram. `bytes` may be kept by the core for retransmission: nobody writes to it. */
 export interface SendEffect {
@@ -33,6 +33,12 @@ export interface PushEffect {
 	readonly minimalPayload: string
 	/** APNs need not try after this time, ms since the epoch. */
 	readonly expiresAt: number
+}
+
+/** Do not send that push after all, if it is not on the wire yet: its result is `withdrawn` then, else what it is anyway. */
+export interface PushCancelEffect {
+	readonly type: 'push-cancel'
+	readonly pushId: string
 }
 
 /** APNs' limit for a VoIP push. */
@@ -99,6 +105,7 @@ export const EVENTS = {
 	'push-sent': 'info',
 	'push-accepted': 'info',
 	'push-refused': 'warn',
+	'push-withdrawn': 'info',
 	'push-misconfigured': 'error',
 	'device-woke': 'info',
 	'wake-slow': 'warn',

@@ -49,5 +49,7 @@ export type PushOutcome =
 	| { readonly kind: 'misconfigured'; readonly status: number; readonly reason: string; readonly hint: string }
 	/** Too many for this device: the token stays good, and the call may yet reach the device by itself. */
 	| { readonly kind: 'throttled'; readonly status: number; readonly reason: string }
+	/** A `push-cancel` came before it was on the wire: nothing went out. */
+	| { readonly kind: 'withdrawn'; readonly status: 0; readonly reason: '' }
 	/** No answer, or an error of APNs, after the retry. status 0: none came. */
 	| { readonly kind: 'failed'; readonly status: number; readonly reason: string }

@@ -93,6 +93,8 @@ export interface HeldBranch {
 	readonly pushId: string
 	/** ms since the epoch. */
 	readonly pushedAt: number
+	/** Neither INVITE nor push has gone to the device: after a restart it begins anew. */
+	readonly untouched?: true
 }
 
 /** What became of one push. */
@@ -103,7 +105,7 @@ export interface PushOutcomeRecord {
 	readonly deviceId: number
 	/** ms since the epoch. */
 	readonly sentAt: number
-	readonly result: 'accepted' | 'refused' | 'failed'
+	readonly result: 'accepted' | 'refused' | 'failed' | 'withdrawn'
 	/** HTTP status, 0 where there was no answer. */
 	readonly status: number
 	/** APNs' word, or ours: `Unregistered`, `timeout`. '' when accepted. */

@@ -10,6 +10,8 @@ export interface Settings {
 	readonly pingIntervalMs: number
 	readonly pingTimeoutMs: number
 	readonly pingMisses: number
+	/** A device heard of within this is called without a probe. */
+	readonly freshMs: number
 	readonly holdMs: number
 	/** 0: ask the PBX for what the phone asked. */
 	readonly pbxExpiresSec: number

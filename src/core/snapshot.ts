@@ -95,6 +95,8 @@ export interface Counters {
 	pushesAccepted: number
 	pushesRefused: number
 	pushesFailed: number
+	/** Taken back before they went out: the phone had answered, or the call was over. */
+	pushesWithdrawn: number
 	/** Alerts and background pushes: no calls. */
 	noticesSent: number
 	noticesRefused: number
@@ -106,6 +108,8 @@ export interface Counters {
 	ghostsReplayed: number
 	pingsSent: number
 	pongs: number
+	/** Devices asked as a call came, because their last sign of life was old. */
+	probes: number
 	retransmissionsSent: number
 	retransmissionsAbsorbed: number
 	bans: number

@@ -58,7 +58,7 @@ interface Job extends Errand {
 	environment: PushEnvironment
 	/** The remedies it has had. */
 	spent: readonly Remedy[]
-	/** The `authorization` of the last attempt. */
+	/** The `authorization` of the last attempt; '' while nothing has gone out. */
 	authorization: string
 }
 
@@ -122,6 +122,11 @@ export class ApnsClient {
 		else queueMicrotask(() => this.#finish(job, refusal))
 	}
 
+	/** Takes back a push of which nothing has gone out yet; its result is `withdrawn` then. Never throws. */
+	cancel(pushId: string): void {
+		for (const job of this.#jobs) if (job.push.pushId === pushId && job.authorization === '') this.#withdraw(job)
+	}
+
 	/** Ends all sessions and answers every push still out with `failed`, reason `stopped`. */
 	close(): void {
 		this.#closed = true
@@ -137,6 +142,13 @@ export class ApnsClient {
 		if (!TOKEN_SHAPE.test(push.token.reveal())) return { kind: 'bad-token', status: 0, reason: 'BadDeviceToken' }
 		if (!TOPIC_SHAPE.test(push.topic)) return refusedBy(ruleFor(400, 'BadTopic'), 0, 'BadTopic')
 		return this.#breaker.verdict(now)
+	}
+
+	/** At once out of the queue; a job that still waits for the provider token finds itself forgotten. */
+	#withdraw(job: Job): void {
+		this.#hosts[job.environment].withdraw(job)
+		this.#jobs.delete(job)
+		queueMicrotask(() => this.#tell(job, WITHDRAWN))
 	}
 
 	#start(job: Job, now: number): void {
@@ -267,7 +279,10 @@ export class ApnsClient {
 	}
 
 	#finish(job: Job, outcome: PushOutcome): void {
-		if (!this.#jobs.delete(job)) return
+		if (this.#jobs.delete(job)) this.#tell(job, outcome)
+	}
+
+	#tell(job: Job, outcome: PushOutcome): void {
 		const pushMs = Math.round(performance.now() - job.startedAt)
 		this.#result({ type: 'push-result', pushId: job.push.pushId, outcome, pushMs })
 	}
@@ -282,6 +297,8 @@ export class ApnsClient {
 		this.#options.log('apns-clock-drift', { driftSec: Math.round(driftMs / 1000) })
 	}
 }
+
+const WITHDRAWN: PushOutcome = { kind: 'withdrawn', status: 0, reason: '' }
 
 const UNUSABLE_KEY: PushOutcome = {
 	kind: 'misconfigured',

@@ -89,6 +89,13 @@ export class ApnsHost<E extends Errand> {
 		this.#pump(now)
 	}
 
+	/** Takes it back; false where it is not waiting here. */
+	withdraw(errand: E): boolean {
+		const place = this.#queue.indexOf(errand)
+		if (place >= 0) this.#queue.splice(place, 1)
+		return place >= 0
+	}
+
 	/** Gives up what has waited too long and lets go what has waited long enough. Called while errands are out. */
 	sweep(now: number): void {
 		for (const exchange of this.#underWay) if (now >= exchange.deadline) exchange.abandon('timeout')

@@ -20,7 +20,7 @@ export interface Rule {
 	/** Wait this long before the remedy. */
 	readonly delayMs?: number
 	/** What it comes to where there is no remedy or it did not help. */
-	readonly kind: Exclude<PushOutcome['kind'], 'accepted'>
+	readonly kind: Exclude<PushOutcome['kind'], 'accepted' | 'withdrawn'>
 	/** For `misconfigured`: what to do, a sentence. */
 	readonly hint?: string
 	/** It speaks against the key or the team, so every other push would be refused too (src/push/breaker.ts). */

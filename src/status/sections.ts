@@ -132,15 +132,17 @@ function pushTable(pushes: readonly PushOutcomeRecord[], clock: Clock): Html {
 <tbody>${shown.map((push) => pushRow(push, clock))}</tbody></table>`
 }
 
+function outcomeOf({ result, status, reason }: PushOutcomeRecord): Html {
+	if (result === 'accepted') return html`<span class="good">✓ accepted</span>`
+	if (result === 'withdrawn') return html`<span class="muted">not needed</span>`
+	const why = [status || '', reason].filter(Boolean).join(' ')
+	return html`<span class="bad">✗ ${result}</span><small>${why}</small>`
+}
+
 function pushRow(push: PushOutcomeRecord, clock: Clock): Html {
-	const why = [push.status || '', push.reason].filter(Boolean).join(' ')
-	const outcome =
-		push.result === 'accepted'
-			? html`<span class="good">✓ accepted</span>`
-			: html`<span class="bad">✗ ${push.result}</span><small>${why}</small>`
 	return html`<tr><th scope="row" title="${push.agent}">${shortAgent(push.agent)}</th>
 <td data-label="Sent">${ago(push.sentAt, clock)}</td>
-<td data-label="Outcome">${outcome}</td>
+<td data-label="Outcome">${outcomeOf(push)}</td>
 <td data-label="Answer in">${elapsed(push.pushMs)}</td>
 <td data-label="Wake">${push.wakeMs === undefined ? NOTHING : elapsed(push.wakeMs)}</td></tr>`
 }

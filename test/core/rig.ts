@@ -33,6 +33,7 @@ export const SETTINGS: Settings = {
 	pingIntervalMs: 5_000,
 	pingTimeoutMs: 1_500,
 	pingMisses: 2,
+	freshMs: 3_000,
 	holdMs: 20_000,
 	pbxExpiresSec: 0,
 	ringingOnPush: false,
@@ -119,6 +120,8 @@ export class Rig {
 	sent: Sent[] = []
 	events: EventEffect[] = []
 	pushes: PushEffect[] = []
+	/** Ids of pushes the core wants back. */
+	cancelled: string[] = []
 	saves: SaveEffect[] = []
 	/** Words of all effects in order: `send 100 INVITE`, `save call`, `push`. */
 	order: string[] = []
@@ -153,6 +156,7 @@ export class Rig {
 		this.sent = []
 		this.events = []
 		this.pushes = []
+		this.cancelled = []
 		this.saves = []
 		this.order = []
 	}
@@ -227,6 +231,7 @@ export class Rig {
 	#effect(effect: Effect): void {
 		if (effect.type === 'send') this.#sent(effect.listener, effect.address, effect.port, effect.bytes)
 		else if (effect.type === 'push') this.pushes.push(effect)
+		else if (effect.type === 'push-cancel') this.cancelled.push(effect.pushId)
 		else if (effect.type === 'event') this.events.push(effect)
 		else this.saves.push(effect)
 		if (effect.type === 'save') {

@@ -22,6 +22,7 @@ const SETTINGS: Settings = {
 	pingIntervalMs: 5000,
 	pingTimeoutMs: 1500,
 	pingMisses: 2,
+	freshMs: 3_000,
 	holdMs: 20_000,
 	pbxExpiresSec: 0,
 	ringingOnPush: false,

@@ -82,6 +82,28 @@ test('without --apns-url pushes go to the hosts of Apple', () => {
 	expect(apnsUrls('https://x')).toEqual({ production: 'https://x', sandbox: 'https://x' })
 })
 
+test('a push taken back before it is on the wire never goes out, and its result says so', async () => {
+	const queued = open(oneHost(apns.url), apns.caPem)
+	const before = apns.pushes.length
+	const kept = queued.send()
+	const back = queued.send({ pushId: 'aaaaaaaa-0000-4000-8000-000000000001' })
+	queued.client.cancel('aaaaaaaa-0000-4000-8000-000000000001')
+	expect(queued.results).toEqual([])
+	expect((await back).outcome).toEqual({ kind: 'withdrawn', status: 0, reason: '' })
+	expect((await kept).outcome.kind).toBe('accepted')
+	expect([apns.pushes.length - before, queued.client.outstanding]).toEqual([1, 0])
+})
+
+test('one that is on the wire is not taken back: its result is what APNs says', async () => {
+	const { send, client } = open(oneHost(apns.url), apns.caPem)
+	await send()
+	const pushId = 'aaaaaaaa-0000-4000-8000-000000000002'
+	const result = send({ pushId })
+	client.cancel(pushId)
+	client.cancel('of nobody')
+	expect((await result).outcome.kind).toBe('accepted')
+})
+
 test('the session is dialled at start and serves all pushes', async () => {
 	const before = apns.sessions
 	const { send, client } = open(oneHost(apns.url), apns.caPem)

@@ -13,6 +13,8 @@ export interface ApnsMood {
 	readonly late: number
 	/** The connection goes away (GOAWAY) with a push on it: it is sent again on the next one, and may come twice. */
 	readonly goesAway: number
+	/** One waits before it goes out. */
+	readonly queues: number
 }
 
 export interface ApnsParts {
@@ -24,6 +26,8 @@ export interface ApnsParts {
 	readonly note: (who: string, text: string) => void
 }
 
+/** A push may wait for a session, or behind others, before it is on the wire. */
+const QUEUED_MS = 3_000
 /** The client's own limit and one retry. */
 const STALL_MS = 5_000
 const LATE_MS = 30_000
@@ -33,12 +37,35 @@ const REFUSALS = ['bad-token', 'gone', 'gone-before', 'misconfigured', 'throttle
 
 export class SimApns {
 	readonly #parts: ApnsParts
+	/** Not on the wire yet, by push id: what takes each back. */
+	readonly #queued = new Map<string, () => void>()
 
 	constructor(parts: ApnsParts) {
 		this.#parts = parts
 	}
 
 	send(push: PushEffect, life: number): void {
+		const { agenda, chance, mood } = this.#parts
+		if (!chance.is(mood.queues)) return this.#sendNow(push, life)
+		let isWanted = true
+		this.#queued.set(push.pushId, () => {
+			isWanted = false
+			this.#answer(push, life, { kind: 'withdrawn', status: 0, reason: '' }, 0)
+		})
+		agenda.after(chance.between(1, QUEUED_MS), () => {
+			this.#queued.delete(push.pushId)
+			if (isWanted) this.#sendNow(push, life)
+		})
+	}
+
+	/** The gateway wants it back: too late once it is on the wire. */
+	cancel(pushId: string): void {
+		const takeBack = this.#queued.get(pushId)
+		this.#queued.delete(pushId)
+		takeBack?.()
+	}
+
+	#sendNow(push: PushEffect, life: number): void {
 		const { chance, mood } = this.#parts
 		if (!chance.is(mood.accepts)) return this.#refuse(push, life)
 		const goesAway = chance.is(mood.goesAway)

@@ -39,6 +39,7 @@ export interface GatewayParts {
 	readonly pbx: Endpoint
 	readonly disk: Disk
 	readonly onPush: (effect: PushEffect, life: number) => void
+	readonly onPushCancel: (pushId: string) => void
 	/** After each input, for checks that need the core as it is then. */
 	readonly onTurn: (core: Core) => void
 	/** It is dead: somebody has to start it again. */
@@ -179,6 +180,8 @@ export class SimGateway {
 				record.add(now, { kind: 'push', push: effect, callId })
 				return this.#parts.onPush(effect, record.life)
 			}
+			case 'push-cancel':
+				return this.#parts.onPushCancel(effect.pushId)
 			case 'save':
 				record.add(now, { kind: 'save', save: effect })
 				return this.#save(effect)

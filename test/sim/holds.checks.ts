@@ -1,4 +1,5 @@
 /** Invariants 3 to 6 and 8: whom the gateway waits for, whom it wakes, and when it lets an INVITE go. */
+import { PROBE_MS } from '../../src/core/reach/probes.ts'
 import { SILENCE_MS } from '../../src/core/wake/device-branch.ts'
 import { type Hold, isFinal, type Ledger, lastOf, STORED_MS } from './ledger.ts'
 import type { PushResult } from './record.ts'
@@ -116,7 +117,11 @@ export function oncePushed(ledger: Ledger): string[] {
 		ledger.judge()
 		/* killed before it heard of the push, the gateway sends the same one again: APNs may never have had it */
 		const isRetry = known !== undefined && known.pushId === pushId && ledger.killedBetween(known.index, index)
-		return known === undefined || isRetry ? [] : [`${callId} was pushed as ${known.pushId} and ${pushId} to one device`]
+		/* one that was taken back never went out */
+		const isFirst =
+			known === undefined ||
+			ledger.pushResults.some(({ result }) => result.pushId === known.pushId && result.outcome.kind === 'withdrawn')
+		return isFirst || isRetry ? [] : [`${callId} was pushed as ${known.pushId} and ${pushId} to one device`]
 	})
 }
 
@@ -150,8 +155,21 @@ export function refused(ledger: Ledger): string[] {
 		for (const other of ledger.holds)
 			if (other.callId === hold.callId && other.index < result.index) asked.add(other.deviceId)
 		const hopeless = [...asked].every((deviceId) => isOut(ledger, hold.callId, deviceId, result.index))
-		return hopeless ? [`the push for ${hold.callId} was refused, and nobody else could answer: it was held on`] : []
+		return hopeless && !isProbed(ledger, hold.callId, asked, result)
+			? [`the push for ${hold.callId} was refused, and nobody else could answer: it was held on`]
+			: []
 	})
+}
+
+/** Was another device being asked whether it is awake? It got the INVITE, or a push, when that was known. */
+function isProbed(ledger: Ledger, callId: string, asked: ReadonlySet<number>, { index, at }: PushResult): boolean {
+	const until = at + PROBE_MS + STORED_MS
+	const isLater = (device: number, entry: { readonly index: number; readonly at: number }) =>
+		!asked.has(device) && entry.index > index && entry.at <= until
+	return (
+		ledger.offers.some((offer) => offer.callId === callId && isLater(offer.deviceId, offer.out)) ||
+		ledger.holds.some((hold) => hold.callId === callId && isLater(hold.deviceId, hold))
+	)
 }
 
 /** It is refused, and no copy of the INVITE is with it since. */
@@ -168,5 +186,5 @@ function isOut(ledger: Ledger, callId: string, deviceId: number, until: number):
 }
 
 function isRefusal({ result: { outcome } }: PushResult): boolean {
-	return outcome.kind !== 'accepted' && outcome.kind !== 'throttled'
+	return outcome.kind !== 'accepted' && outcome.kind !== 'throttled' && outcome.kind !== 'withdrawn'
 }

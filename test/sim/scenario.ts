@@ -77,6 +77,7 @@ function settingsOf(chance: Chance): Settings {
 		pingIntervalMs: chance.is(0.25) ? 0 : 5_000,
 		pingTimeoutMs: 1_500,
 		pingMisses: 2,
+		freshMs: chance.one([1_000, 3_000]),
 		holdMs: chance.one([6_000, 12_000, 20_000]),
 		pbxExpiresSec: chance.one([0, 3_600]),
 		ringingOnPush: chance.is(0.3),
@@ -107,6 +108,7 @@ function moodOf(chance: Chance): ApnsMood {
 		delivers: chance.one([1, 0.9, 0.5]),
 		late: chance.one([0, 0.2]),
 		goesAway: chance.one([0, 0.1]),
+		queues: chance.one([0, 0.3]),
 	}
 }
 

@@ -114,6 +114,7 @@ export class World {
 		return new SimGateway({
 			...{ agenda, chance, network, record, settings: scenario.settings, self: GATEWAY, pbx: PBX, disk: scenario.disk },
 			onPush: (push, life) => this.#apns.send(push, life),
+			onPushCancel: (pushId) => this.#apns.cancel(pushId),
 			onTurn: (core: Core) => this.watch.look(core, agenda.now),
 			onDown: () => agenda.after(chance.one([5, 200, 3_000]), () => this.gateway.start()),
 		})

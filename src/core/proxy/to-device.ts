@@ -219,9 +219,5 @@ export class ToDevice implements DeviceRequests {
 }
 
 function latestOf(devices: readonly Device[]): Device {
-	return devices.reduce((best, device) => (seenAt(device) > seenAt(best) ? device : best))
-}
-
-function seenAt(device: Device): number {
-	return Math.max(device.lastPongAt ?? 0, device.registeredAt)
+	return devices.reduce((best, device) => (device.seenAt > best.seenAt ? device : best))
 }

@@ -10,6 +10,7 @@ import type { SipMessage } from '../../sip/message.ts'
 import type { Due, Timed } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { Device, Devices, DeviceWatcher } from '../registrar/devices.ts'
+import { Probes } from './probes.ts'
 
 /**
  * A background device that a push can wake is pinged this much more seldom: it is asleep, and answers only if iOS wakes
@@ -62,11 +63,13 @@ export class Pings implements DeviceWatcher {
 	readonly #devices: Devices
 	readonly #rooms: PingRooms
 	readonly #pingers = new Map<number, Pinger>()
+	readonly probes: Probes
 
 	constructor(context: Context, devices: Devices, rooms: PingRooms) {
 		this.#context = context
 		this.#devices = devices
 		this.#rooms = rooms
+		this.probes = new Probes(context, (device, now) => this.#askNow(device, now))
 	}
 
 	deviceBound(device: Device, now: number): void {
@@ -132,6 +135,7 @@ export class Pings implements DeviceWatcher {
 	seen(device: Device, now: number): void {
 		if (this.noteAwake(device, now))
 			this.#context.save([{ table: 'device', op: 'reach', id: device.id, reach: 'foreground' }])
+		this.probes.heard(device, now)
 	}
 
 	/** It did not answer: the next call wakes it. */
@@ -146,13 +150,28 @@ export class Pings implements DeviceWatcher {
 	/** @internal */
 	ping(pinger: Pinger, now: number): void {
 		const { device } = pinger
-		const { settings, counters, deadlines } = this.#context
+		this.#ask(pinger, now)
+		this.#context.deadlines.after(pinger.next, now, this.#intervalOf(device))
+	}
+
+	/** Out of its turn. A ping that waits for its pong is repeated as it is: the pong to either copy counts. */
+	#askNow(device: Device, now: number): void {
+		const pinger = this.#pingers.get(device.id)
+		if (pinger === undefined) return
+		if (pinger.waiting) this.#send(pinger)
+		else this.#ask(pinger, now)
+	}
+
+	#ask(pinger: Pinger, now: number): void {
 		pinger.sequence++
 		pinger.waiting = true
-		counters.pingsSent++
-		this.#context.send(device.flow, this.#options(pinger))
-		deadlines.after(pinger.timeout, now, settings.pingTimeoutMs)
-		deadlines.after(pinger.next, now, this.#intervalOf(device))
+		this.#send(pinger)
+		this.#context.deadlines.after(pinger.timeout, now, this.#context.settings.pingTimeoutMs)
+	}
+
+	#send(pinger: Pinger): void {
+		this.#context.counters.pingsSent++
+		this.#context.send(pinger.device.flow, this.#options(pinger))
 	}
 
 	/** @internal */

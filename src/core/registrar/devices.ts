@@ -80,6 +80,11 @@ export class Device {
 		this.expiry = new Deadline<Due>({ owner, event: `expire ${record.id}` })
 	}
 
+	/** When it last gave a sign of life, ms since the epoch. */
+	get seenAt(): number {
+		return Math.max(this.lastPongAt ?? 0, this.registeredAt)
+	}
+
 	/** Was this REGISTER sent before the last one accepted (RFC 3261 §10.3 step 7)? */
 	isOlder(register: SipMessage): boolean {
 		return register.callId === this.#callId && register.cseq < this.#cseq

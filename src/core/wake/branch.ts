@@ -7,6 +7,8 @@
 export type BranchState =
 	/** Not begun. */
 	| 'idle'
+	/** The device is asked whether it is awake: neither INVITE nor push is out yet. */
+	| 'probing'
 	/** Waits for the device's REGISTER; its push is out, or about to be. */
 	| 'waking'
 	/** The INVITE is out, nothing came back yet. */
@@ -22,8 +24,10 @@ export type BranchState =
 	| 'ended'
 
 export type BranchEvent =
-	/** The device is taken to be awake. */
+	/** The device is awake. */
 	| 'direct'
+	/** It was, a while ago: ask it. */
+	| 'probe'
 	/** The device is asleep, and can be woken. */
 	| 'wake'
 	| 'provisional'
@@ -49,6 +53,10 @@ export type BranchAction =
 	| 'armSilence'
 	| 'disarmSilence'
 	| 'push'
+	/** A push that has not gone out yet need not. */
+	| 'withdraw'
+	| 'askAwake'
+	| 'stopAsking'
 	| 'markBackground'
 	| 'cancel'
 	/** What is still sent of the INVITE, its ACK and CANCEL, goes to where the device is now. */
@@ -68,6 +76,7 @@ const stay = <S extends BranchState>(to: S) => ({ to, do: [] }) as const
 export const BRANCH = {
 	idle: {
 		direct: { to: 'calling', do: ['send', 'armSilence'] },
+		probe: { to: 'probing', do: ['askAwake'] },
 		wake: { to: 'waking', do: ['push'] },
 		provisional: stay('idle'),
 		final: stay('idle'),
@@ -78,21 +87,37 @@ export const BRANCH = {
 		over: stay('ended'),
 		lapse: stay('idle'),
 	},
+	probing: {
+		direct: { to: 'calling', do: ['send', 'armSilence'] },
+		probe: stay('probing'),
+		wake: { to: 'waking', do: ['markBackground', 'push'] },
+		provisional: stay('probing'),
+		final: stay('probing'),
+		silent: stay('probing'),
+		dead: stay('probing'),
+		registered: { to: 'calling', do: ['stopAsking', 'send', 'armSilence'] },
+		refused: { to: 'ended', do: ['stopAsking'] },
+		/* nothing went out: there is nothing to take back */
+		over: { to: 'ended', do: ['stopAsking'] },
+		lapse: stay('probing'),
+	},
 	waking: {
 		direct: stay('waking'),
+		probe: stay('waking'),
 		wake: stay('waking'),
 		/* the copy that got no answer was heard after all */
-		provisional: stay('proceeding'),
-		final: stay('ended'),
+		provisional: { to: 'proceeding', do: ['withdraw'] },
+		final: { to: 'ended', do: ['withdraw'] },
 		silent: stay('waking'),
 		dead: stay('waking'),
-		registered: { to: 'calling', do: ['send', 'armSilence'] },
+		registered: { to: 'calling', do: ['withdraw', 'send', 'armSilence'] },
 		refused: { to: 'ended', do: ['forget'] },
-		over: { to: 'ghost', do: ['armLapse'] },
+		over: { to: 'ghost', do: ['armLapse', 'withdraw'] },
 		lapse: stay('waking'),
 	},
 	calling: {
 		direct: stay('calling'),
+		probe: stay('calling'),
 		wake: stay('calling'),
 		provisional: { to: 'proceeding', do: ['disarmSilence'] },
 		final: { to: 'ended', do: ['disarmSilence'] },
@@ -106,6 +131,7 @@ export const BRANCH = {
 	},
 	proceeding: {
 		direct: stay('proceeding'),
+		probe: stay('proceeding'),
 		wake: stay('proceeding'),
 		provisional: stay('proceeding'),
 		final: stay('ended'),
@@ -119,6 +145,7 @@ export const BRANCH = {
 	},
 	cancelling: {
 		direct: stay('cancelling'),
+		probe: stay('cancelling'),
 		wake: stay('cancelling'),
 		provisional: stay('cancelling'),
 		final: { to: 'ended', do: ['disarmLapse'] },
@@ -131,6 +158,7 @@ export const BRANCH = {
 	},
 	doomed: {
 		direct: stay('doomed'),
+		probe: stay('doomed'),
 		wake: stay('doomed'),
 		/* RFC 3261 §9.1: a CANCEL only after a provisional response */
 		provisional: { to: 'cancelling', do: ['cancel'] },
@@ -144,6 +172,7 @@ export const BRANCH = {
 	},
 	ghost: {
 		direct: stay('ghost'),
+		probe: stay('ghost'),
 		wake: stay('ghost'),
 		provisional: { to: 'cancelling', do: ['cancel'] },
 		final: { to: 'ended', do: ['disarmLapse'] },
@@ -157,6 +186,7 @@ export const BRANCH = {
 	},
 	ended: {
 		direct: stay('ended'),
+		probe: stay('ended'),
 		wake: stay('ended'),
 		provisional: stay('ended'),
 		final: stay('ended'),

@@ -82,11 +82,18 @@ export class AgentCall implements BranchOwner, Timed {
 		this.calls.context.deadlines.at(this.#holdEnds, this.holdUntil)
 		for (const device of devices)
 			this.branches.push(new Branch(this, device.id, newBranch(this.calls.context, this.invite)))
-		for (const branch of this.branches) {
-			const { device } = branch
-			if (device !== undefined) branch.on(this.calls.asleep(device) ? 'wake' : 'direct', now)
-		}
+		this.#begin(now)
 		this.settle(now)
+	}
+
+	/** First who is awake, then who is not: the row of the hold names what became of each. */
+	#begin(now: number): void {
+		const idle = this.branches.filter(({ state }) => state === 'idle')
+		for (const isAsleep of [false, true])
+			for (const branch of idle) {
+				const opening = branch.device && this.calls.opening(branch.device, now)
+				if (opening !== undefined && (opening === 'wake') === isAsleep) branch.on(opening, now)
+			}
 	}
 
 	/** A call of the store, taken up again: nothing is pushed twice, and what was sent may still be answered. */
@@ -104,6 +111,7 @@ export class AgentCall implements BranchOwner, Timed {
 	#holdAgain(now: number): void {
 		this.calls.context.deadlines.at(this.#holdEnds, this.holdUntil)
 		if (now >= this.holdUntil) return
+		this.#begin(now)
 		this.#hold.pushAgain(now)
 		this.settle(now)
 	}
@@ -242,12 +250,16 @@ export class AgentCall implements BranchOwner, Timed {
 		this.settle(now)
 	}
 
-	wake(branch: Branch): void {
+	wake(branch: Branch, _now: number): void {
 		this.#hold.wake(branch)
 	}
 
 	pushed(branch: Branch, result: PushResultInput, now: number): void {
 		const { outcome } = result
+		if (outcome.kind === 'withdrawn') {
+			branch.withdrawn(now)
+			return this.branchLapsed()
+		}
 		branch.push = outcome.kind === 'accepted' ? 'accepted' : 'refused'
 		if (outcome.kind === 'accepted') return this.#ring(now)
 		if (outcome.kind === 'throttled') return
@@ -278,7 +290,7 @@ export class AgentCall implements BranchOwner, Timed {
 		const branch = new Branch(this, held.deviceId, held.branch)
 		const { device } = branch
 		branch.restore(held)
-		if (device === undefined) return branch
+		if (device === undefined || branch.state === 'idle') return branch
 		const bytes = inviteFor(this, branch.viaBranch, device)
 		branch.client = this.calls.transactions.reopen(held.branch, bytes, device.flow, branch)
 		return branch

@@ -79,6 +79,12 @@ export class Calls {
 		return this.wakeable(device) && (!this.pingsOn || device.reach === 'background')
 	}
 
+	/** How a call begins for a device: awake for sure, to be asked, or asleep. Who cannot be woken is called anyway. */
+	opening(device: Device, now: number): 'direct' | 'probe' | 'wake' {
+		if (this.asleep(device)) return 'wake'
+		return this.wakeable(device) && now - device.seenAt > this.context.settings.freshMs ? 'probe' : 'direct'
+	}
+
 	/** An INVITE of the PBX for this agent; its 100 is out. */
 	offer(server: ServerTransaction, invite: SipMessage, source: Flow, agent: Agent, now: number): void {
 		this.context.counters.callsToAgents++

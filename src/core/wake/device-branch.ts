@@ -5,6 +5,7 @@ import type { ClientTransaction, ClientUser, Due, Timed } from '../../transactio
 import type { PushResultInput } from '../inputs.ts'
 import type { HeldBranch } from '../model.ts'
 import { sendCancel } from '../proxy/pass.ts'
+import type { Prober } from '../reach/probes.ts'
 import type { Device } from '../registrar/devices.ts'
 import { BRANCH, type BranchAction, type BranchEvent, type BranchState } from './branch.ts'
 import type { Calls } from './calls.ts'
@@ -23,7 +24,7 @@ export interface BranchOwner {
 	readonly calls: Calls
 	readonly invite: SipMessage
 	send(branch: Branch, now: number): void
-	wake(branch: Branch): void
+	wake(branch: Branch, now: number): void
 	silent(branch: Branch, now: number): void
 	settle(now: number): void
 	provisional(answer: SipMessage, now: number): void
@@ -36,7 +37,7 @@ export interface BranchOwner {
 }
 
 /** One device's part in the call. */
-export class Branch implements ClientUser, Timed {
+export class Branch implements ClientUser, Prober, Timed {
 	readonly call: BranchOwner
 	readonly deviceId: number
 	readonly viaBranch: string
@@ -67,8 +68,8 @@ export class Branch implements ClientUser, Timed {
 	}
 
 	/** As the store had it. A device whose binding lapsed while the gateway was down is nowhere. */
-	restore({ pushId, pushedAt }: HeldBranch): void {
-		this.state = this.device === undefined ? 'ended' : 'waking'
+	restore({ pushId, pushedAt, untouched }: HeldBranch): void {
+		this.state = this.device === undefined ? 'ended' : untouched === true ? 'idle' : 'waking'
 		this.pushId = pushId
 		this.pushedAt = pushedAt
 		this.push = pushId === '' ? 'none' : 'sent'
@@ -81,6 +82,7 @@ export class Branch implements ClientUser, Timed {
 			branch: this.viaBranch,
 			pushId: this.pushId,
 			pushedAt: this.pushedAt || receivedAt,
+			...(this.state === 'probing' && { untouched: true }),
 		}
 	}
 
@@ -104,6 +106,23 @@ export class Branch implements ClientUser, Timed {
 	end(now: number): void {
 		const rang = this.client !== undefined || this.wasPushed
 		this.on(this.state === 'waking' && !rang ? 'refused' : 'over', now)
+	}
+
+	/** The push never went out. */
+	withdrawn(now: number): void {
+		this.push = 'none'
+		this.pushId = ''
+		if (this.state === 'ghost') this.refused(now)
+	}
+
+	/** Any sign of life, while it was asked. */
+	heard(now: number): void {
+		this.on('direct', now)
+	}
+
+	unheard(now: number): void {
+		this.on('wake', now)
+		this.call.settle(now)
 	}
 
 	/** No push reaches it: nobody waits for it, but copies of the INVITE may lie in its socket, to be taken back when it wakes. */
@@ -177,7 +196,15 @@ export class Branch implements ClientUser, Timed {
 			case 'disarmLapse':
 				return context.deadlines.disarm(this.#timer)
 			case 'push':
-				return call.wake(this)
+				return call.wake(this, now)
+			case 'withdraw':
+				return call.calls.pushes.withdraw(this)
+			case 'askAwake':
+				if (this.device !== undefined) call.calls.pings.probes.begin(this.device, this, now)
+				return
+			case 'stopAsking':
+				if (this.device !== undefined) call.calls.pings.probes.forget(this.device, this)
+				return
 			case 'markBackground':
 				if (this.device !== undefined) call.calls.pings.asleep(this.device)
 				return

@@ -1,11 +1,12 @@
 /** The pushes that are out, what became of each, and what that says of the devices they were for. */
 import type { CommitWaiter, Context } from '../context.ts'
-import type { PushEffect } from '../effects.ts'
+import type { EventName, PushEffect } from '../effects.ts'
 import type { PushOutcome, PushResultInput } from '../inputs.ts'
 import type { PushOutcomeRecord } from '../model.ts'
 import type { Availability } from '../reach/availability.ts'
 import type { Suspicion } from '../reach/suspicion.ts'
 import type { Device, Devices } from '../registrar/devices.ts'
+import type { Counters } from '../snapshot.ts'
 import { type Branch, GHOST_MS } from './device-branch.ts'
 
 /** Pushes remembered for the status page. */
@@ -83,6 +84,11 @@ export class Pushes {
 		})
 	}
 
+	/** The phone needs no waking any more: a push that has not gone out yet is taken back. */
+	withdraw({ pushId }: Branch): void {
+		if (this.#out.has(pushId)) this.#context.effects.push({ type: 'push-cancel', pushId })
+	}
+
 	answered(result: PushResultInput, now: number): void {
 		const branch = this.#out.get(result.pushId)
 		if (branch === undefined) return
@@ -115,11 +121,9 @@ export class Pushes {
 	#note(branch: Branch, { pushId, outcome, pushMs }: PushResultInput): void {
 		const { counters } = this.#context
 		const accepted = outcome.kind === 'accepted'
-		const result = accepted ? 'accepted' : outcome.kind === 'failed' ? 'failed' : 'refused'
+		const result = resultOf(outcome)
 		const reason = accepted ? '' : outcome.reason
-		if (accepted) counters.pushesAccepted++
-		else if (result === 'failed') counters.pushesFailed++
-		else counters.pushesRefused++
+		counters[COUNTED[result]]++
 		const agent = branch.device?.agent.aor ?? ''
 		const { callId } = branch.call.invite
 		const row: PushOutcomeRecord = {
@@ -138,7 +142,7 @@ export class Pushes {
 		/* a device that registered before APNs answered is awake already */
 		if (accepted && branch.device !== undefined && branch.device.registeredAt <= branch.pushedAt)
 			this.#awaitWake(branch.device, row)
-		const name = accepted ? 'push-accepted' : outcome.kind === 'misconfigured' ? 'push-misconfigured' : 'push-refused'
+		const name = outcome.kind === 'misconfigured' ? 'push-misconfigured' : TOLD[result]
 		const hint = outcome.kind === 'misconfigured' ? outcome.hint : undefined
 		this.#context.event(name, {
 			push: pushId,
@@ -187,6 +191,24 @@ export class Pushes {
 		/* soon: after a kill a push whose outcome is not stored goes out again */
 		this.#context.save([{ table: 'push', op: 'put', row }], STORED_SOON)
 	}
+}
+
+const COUNTED = {
+	accepted: 'pushesAccepted',
+	refused: 'pushesRefused',
+	failed: 'pushesFailed',
+	withdrawn: 'pushesWithdrawn',
+} as const satisfies Record<PushOutcomeRecord['result'], keyof Counters>
+
+const TOLD = {
+	accepted: 'push-accepted',
+	refused: 'push-refused',
+	failed: 'push-refused',
+	withdrawn: 'push-withdrawn',
+} as const satisfies Record<PushOutcomeRecord['result'], EventName>
+
+function resultOf({ kind }: PushOutcome): PushOutcomeRecord['result'] {
+	return kind === 'accepted' || kind === 'failed' || kind === 'withdrawn' ? kind : 'refused'
 }
 
 /** Does this outcome say that the token itself is dead? */
