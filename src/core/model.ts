@@ -93,8 +93,6 @@ export interface HeldBranch {
 	readonly pushId: string
 	/** ms since the epoch. */
 	readonly pushedAt: number
-	/** Neither INVITE nor push has gone to the device: after a restart it begins anew. */
-	readonly untouched?: true
 }
 
 /** What became of one push. */

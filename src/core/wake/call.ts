@@ -82,18 +82,11 @@ export class AgentCall implements BranchOwner, Timed {
 		this.calls.context.deadlines.at(this.#holdEnds, this.holdUntil)
 		for (const device of devices)
 			this.branches.push(new Branch(this, device.id, newBranch(this.calls.context, this.invite)))
-		this.#begin(now)
+		for (const branch of this.branches) {
+			const { device } = branch
+			if (device !== undefined) branch.on(this.calls.opening(device, now), now)
+		}
 		this.settle(now)
-	}
-
-	/** First who is awake, then who is not: the row of the hold names what became of each. */
-	#begin(now: number): void {
-		const idle = this.branches.filter(({ state }) => state === 'idle')
-		for (const isAsleep of [false, true])
-			for (const branch of idle) {
-				const opening = branch.device && this.calls.opening(branch.device, now)
-				if (opening !== undefined && (opening === 'wake') === isAsleep) branch.on(opening, now)
-			}
 	}
 
 	/** A call of the store, taken up again: nothing is pushed twice, and what was sent may still be answered. */
@@ -111,7 +104,6 @@ export class AgentCall implements BranchOwner, Timed {
 	#holdAgain(now: number): void {
 		this.calls.context.deadlines.at(this.#holdEnds, this.holdUntil)
 		if (now >= this.holdUntil) return
-		this.#begin(now)
 		this.#hold.pushAgain(now)
 		this.settle(now)
 	}
@@ -290,7 +282,7 @@ export class AgentCall implements BranchOwner, Timed {
 		const branch = new Branch(this, held.deviceId, held.branch)
 		const { device } = branch
 		branch.restore(held)
-		if (device === undefined || branch.state === 'idle') return branch
+		if (device === undefined) return branch
 		const bytes = inviteFor(this, branch.viaBranch, device)
 		branch.client = this.calls.transactions.reopen(held.branch, bytes, device.flow, branch)
 		return branch

@@ -68,8 +68,8 @@ export class Branch implements ClientUser, Prober, Timed {
 	}
 
 	/** As the store had it. A device whose binding lapsed while the gateway was down is nowhere. */
-	restore({ pushId, pushedAt, untouched }: HeldBranch): void {
-		this.state = this.device === undefined ? 'ended' : untouched === true ? 'idle' : 'waking'
+	restore({ pushId, pushedAt }: HeldBranch): void {
+		this.state = this.device === undefined ? 'ended' : 'waking'
 		this.pushId = pushId
 		this.pushedAt = pushedAt
 		this.push = pushId === '' ? 'none' : 'sent'
@@ -82,7 +82,6 @@ export class Branch implements ClientUser, Prober, Timed {
 			branch: this.viaBranch,
 			pushId: this.pushId,
 			pushedAt: this.pushedAt || receivedAt,
-			...(this.state === 'probing' && { untouched: true }),
 		}
 	}
 
