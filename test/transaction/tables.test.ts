@@ -97,7 +97,7 @@ describe('what the tables promise', () => {
 		expect(INVITE_SERVER.accepted.success.do as readonly string[]).toEqual(['send'])
 	})
 
-	test('a branch is pushed from idle or silence only, and its INVITE goes out only to a device that is there', () => {
+	test('a branch is pushed from idle or silence only, to a ping or to the INVITE, and its INVITE goes out only to a device that is there', () => {
 		const pushing: string[] = []
 		const sending: string[] = []
 		for (const [state, rows] of Object.entries(BRANCH) as [string, Table[string]][])
@@ -105,9 +105,11 @@ describe('what the tables promise', () => {
 				if (row.do.includes('push')) pushing.push(`${state} × ${event}`)
 				if (row.do.includes('send') || row.do.includes('replay')) sending.push(`${state} × ${event}`)
 			}
-		expect(pushing).toEqual(['idle × wake', 'calling × silent'])
+		expect(pushing).toEqual(['idle × wake', 'probing × wake', 'calling × silent'])
 		expect(sending).toEqual([
 			'idle × direct',
+			'probing × direct',
+			'probing × registered',
 			'waking × registered',
 			'calling × registered',
 			'doomed × registered',
