@@ -38,10 +38,11 @@ function mustBeAnswered(ledger: Ledger, { invite, answers, fromPbx }: Call): boo
 	const first = answers[0]
 	if (first === undefined)
 		return fromPbx && !ledger.killedBetween(invite.index, Number.POSITIVE_INFINITY) && isResolved(ledger, invite.index)
-	const { callId } = invite.message
+	const { callId, toTag } = invite.message
 	return ledger.kills.every(({ index, stored }) => {
 		if (index < invite.index) return true
-		return stored.calls.some((call) => call.ended === undefined && idOf(ledger, call.id) === callId)
+		/* the row of a call is of its first INVITE; one in the dialog is lost with the kill */
+		return toTag === '' && stored.calls.some(({ id, ended }) => ended === undefined && idOf(ledger, id) === callId)
 	})
 }
 
