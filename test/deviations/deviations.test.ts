@@ -321,6 +321,81 @@ test('silence of the PBX is passed on to the phone as silence, but for INVITE', 
 	expect(rig.wait(40_000).filter(({ to }) => to === '198.51.100.7 40000')).toEqual([])
 })
 
+test('CANCEL and ACK go to where the phone is now, not to where its INVITE went', () => {
+	const rig = new Rig()
+	rig.bind(PHONE)
+	const invite = only(of(rig.invite(), 'INVITE'))
+	rig.answer(invite, '180 Ringing', [CONTACT_OF_PHONE])
+	rig.bind(SECOND)
+	expect(only(of(rig.cancel(), 'CANCEL')).to).toBe('203.0.113.9 50000')
+	const moved = { ...invite, to: '203.0.113.9 50000' }
+	expect(only(of(rig.answer(moved, '487 Request Terminated'), 'ACK')).to).toBe('203.0.113.9 50000')
+})
+
+test('an answer that is never acknowledged is repeated for 32 s, and then forgotten without a word', () => {
+	const rig = new Rig()
+	rig.bind(PHONE)
+	rig.answer(only(of(rig.invite(), 'INVITE')), '486 Busy Here')
+	expect(of(rig.wait(SIXTY_FOUR_T1 - 1), 486).length).toBeGreaterThan(5)
+	const before = rig.core.transactions.count
+	const sent = rig.wait(1_000)
+	expect(sent.filter(({ to }) => to === '192.0.2.10 5060')).toEqual([])
+	expect(rig.core.transactions.count).toBeLessThan(before)
+})
+
+test('a flow that is dead is known by its silence, after 1.8 seconds', () => {
+	const rig = new Rig()
+	rig.bind(PHONE)
+	rig.invite()
+	rig.wait(1_799)
+	expect(rig.pushes.length).toBe(0)
+	rig.wait(1)
+	expect(rig.pushes.length).toBe(1)
+})
+
+test('what the PBX sends to an agent goes to the flow of a device, whatever its Route says', () => {
+	const rig = new Rig()
+	rig.bind(PHONE)
+	const invite = only(of(rig.invite({ extra: ['Route: <sip:203.0.113.98>, <sip:203.0.113.99;lr>'] }), 'INVITE'))
+	expect([invite.to, invite.message.requestUri?.user]).toEqual(['198.51.100.7 40000', '1001'])
+	expect(invite.message.list(Header.Route)).toEqual(['<sip:203.0.113.98>', '<sip:203.0.113.99;lr>'])
+})
+
+test('a request of the PBX is for the agent its user part names, whatever host stands behind it', () => {
+	const rig = new Rig()
+	rig.bind(PHONE)
+	const rows = ['Via: SIP/2.0/UDP 192.0.2.10:5060;rport;branch=z9hG4bKm', 'From: <sip:600@pbx.example>;tag=m']
+	const more = ['To: <sip:1001@elsewhere.example>', 'Call-ID: m', 'CSeq: 1 MESSAGE']
+	const sent = rig.receive(PBX, 'MESSAGE sip:1001@elsewhere.example SIP/2.0', [...rows, ...more])
+	expect(only(sent).to).toBe('198.51.100.7 40000')
+})
+
+test('an agent none of whose phones answers is 480, not 408', () => {
+	const rig = held()
+	const sent = rig.wait(60_000)
+	expect([of(sent, 480).length > 0, of(sent, 408)]).toEqual([true, []])
+})
+
+test('a phone that wakes for a call that another one declined for all gets INVITE and CANCEL', () => {
+	const rig = new Rig()
+	rig.bind(PHONE)
+	rig.wait(ASLEEP_MS)
+	rig.bind(OTHER, { instance: 'b' })
+	const first = only(of(rig.invite(), 'INVITE'))
+	rig.pushed({ kind: 'accepted', status: 200, environment: 'production' })
+	expect(of(rig.answer(first, '603 Decline'), 603).length).toBe(1)
+	const late = only(of(rig.bind(SECOND), 'INVITE'))
+	expect(rig.answer(late, '180 Ringing').map(({ to, message }) => `${message.method} ${to}`)).toEqual([
+		'CANCEL 203.0.113.9 50000',
+	])
+})
+
+test('a CANCEL that matches nothing is answered with 481, and goes no further', () => {
+	const rig = new Rig()
+	rig.bind(PHONE)
+	expect(only(rig.cancel())).toMatchObject({ to: '192.0.2.10 5060', message: { status: 481 } })
+})
+
 function bye(rig: Rig, route: string) {
 	return rig.receive(PBX, 'BYE sip:1001@192.0.2.1:5060 SIP/2.0', [
 		`Via: SIP/2.0/UDP 192.0.2.10:5060;rport;branch=z9hG4bKbye${route.length}${route.slice(5, 14)}`,
