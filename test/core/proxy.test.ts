@@ -184,6 +184,12 @@ describe('as answers come back (§16.7)', () => {
 		for (const challenge of challenges) expect(text.split(challenge).length).toBe(2)
 	})
 
+	test('the To-tag of a refusal stays as the phone gave it', () => {
+		const { rig, phone, invites } = called()
+		rig.from(phone.flow, answerTo(invites[0]!, 503, { toTag: 'phone' }))
+		expect(rig.last(PBX, '500 INVITE').toTag).toBe('phone')
+	})
+
 	test('after a 6xx no sleeping phone is rung any more', () => {
 		const rig = new Rig()
 		const asleep = boundPhone(rig, '1001', 'aa'.repeat(32), 10)
@@ -234,6 +240,14 @@ describe('responses (§18.1.2)', () => {
 			expect(rig.words(to)).toEqual([word])
 		}
 	})
+})
+
+test('a datagram that ends too soon is 400 for a request, and nothing for a response (§18.3)', () => {
+	const { rig, phone, invites } = called()
+	const short = (text: string) => text.replace('Content-Length: 0', 'Content-Length: 9')
+	const sent = rig.from(PBX, short(requestText('MESSAGE')))
+	expect(sent.map(({ word, message }) => [word, message.reason])).toEqual([['400 MESSAGE', expect.any(String)]])
+	expect(rig.from(phone.flow, short(answerTo(invites[0]!, 180)))).toEqual([])
 })
 
 describe('our own answers', () => {

@@ -36,6 +36,12 @@ describe('INVITE server transaction (RFC 3261 §17.2.1)', () => {
 		expect(rig.times()).toEqual([T1, 1500, 3500, 3500 + T2, 3500 + 2 * T2, 3500 + 3 * T2])
 	})
 
+	test('a final response is sent again for a repeated INVITE', () => {
+		const { rig, server } = served(INVITE, 486)
+		rig.layer.absorb(server, INVITE, rig.now)
+		expect(rig.words()).toEqual(['SIP/2.0 486'])
+	})
+
 	test('timer H: without an ACK it gives up after 64*T1', () => {
 		const { rig, server } = served(INVITE, 486)
 		rig.advance(SIXTY_FOUR_T1)
