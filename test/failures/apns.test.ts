@@ -48,6 +48,22 @@ test('6: the push has all that CallKit must show at once: call, name and number'
 	})
 })
 
+test('6: pushes that wake nobody make the device suspect: it is shown, told, and the queue passes over the agent', () => {
+	const { rig, phone } = asleep()
+	for (let i = 0; i < rig.settings.suspectAfter; i++) {
+		rig.from(PBX, requestText('INVITE', { callId: `call-${i}`, branch: `z9hG4bK${i}` }))
+		rig.pushed(ACCEPTED)
+		rig.advance(120_000)
+	}
+	expect(rig.eventNames()).toContain('device-suspect')
+	rig.clear()
+	rig.from(PBX, requestText('OPTIONS'))
+	expect(rig.words(PBX)).toEqual(['480 OPTIONS'])
+	wakes(rig, phone)
+	rig.from(PBX, requestText('OPTIONS'))
+	expect(rig.words(PBX).at(-1)).toBe('200 OPTIONS')
+})
+
 test('13: a GOAWAY costs no push: each goes out, on a session that is not the old one', async () => {
 	const { apns, send } = await opened()
 	for (let round = 0; round < 3; round++) {

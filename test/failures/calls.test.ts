@@ -5,8 +5,20 @@
 import { expect, test } from 'bun:test'
 import { SILENCE_MS } from '../../src/core/wake/device-branch.ts'
 import { Header } from '../../src/sip/headers.ts'
-import { ACCEPTED, answerTo, BAD_TOKEN, bind, boundPhone, grant, requestText } from '../core/peers.ts'
-import { flowOf, PBX, Rig } from '../core/rig.ts'
+import {
+	ACCEPTED,
+	answerTo,
+	BAD_TOKEN,
+	bind,
+	boundPhone,
+	fallAsleep,
+	grant,
+	Phone,
+	pushParamsOf,
+	requestText,
+	TOKEN,
+} from '../core/peers.ts'
+import { flowOf, GATEWAY, PBX, Rig } from '../core/rig.ts'
 import { answers, asleep, BRANCH, calls, count, givesUp, verdicts, wakes } from './calling.ts'
 
 test('1: a call for a sleeping phone is held, not refused, and the phone that wakes takes it', () => {
@@ -246,14 +258,37 @@ test('23: nobody to wake is said in the same turn, so that the queue moves on', 
 	expect([[...new Set(verdicts(rig))], rig.pushes]).toEqual([['100 INVITE', '480 INVITE'], []])
 })
 
-test('24: a MESSAGE reaches a phone that is awake, and never makes a VoIP push', () => {
+test('24: a MESSAGE to a phone that sleeps is told by an alert, never by a VoIP push, and comes when it wakes', () => {
+	const rig = new Rig()
+	const phone = new Phone('1001', flowOf('198.51.100.7', 40_007))
+	const contact = `<${phone.uri}${pushParamsOf(`${TOKEN}:voip&${'ab'.repeat(32)}:remote`)}&remote>`
+	bind(rig, phone, { contact })
+	fallAsleep(rig)
+	rig.from(PBX, requestText('MESSAGE', { contact: '', body: 'hello' }))
+	expect(rig.pushes.map(({ kind, token }) => [kind, token.reveal()])).toEqual([['alert', 'ab'.repeat(32)]])
+	rig.pushed(ACCEPTED)
+	phone.flow = flowOf('203.0.113.9', 50_000)
+	bind(rig, phone, { contact })
+	rig.from(phone.flow, answerTo(rig.last(phone.flow, 'MESSAGE'), 200))
+	expect(rig.words(PBX)).toContain('200 MESSAGE')
+})
+
+test('24: where there is only a VoIP token nobody is woken, and the sender is told so', () => {
+	const { rig } = asleep()
+	rig.from(PBX, requestText('MESSAGE', { contact: '', body: 'hello' }))
+	rig.advance(60_000)
+	expect([rig.pushes, rig.words(PBX)]).toEqual([[], ['480 MESSAGE']])
+})
+
+test('24: a call that is hung up while its phone sleeps ends there as well', () => {
 	const rig = new Rig()
 	const phone = boundPhone(rig)
-	rig.from(PBX, requestText('MESSAGE', { contact: '', body: 'hello' }))
-	expect(count(rig, phone, 'MESSAGE')).toBe(1)
-	const { rig: other } = asleep()
-	other.from(PBX, requestText('MESSAGE', { contact: '', body: 'hello' }))
-	other.advance(60_000)
-	expect(other.pushes).toEqual([])
-	expect(other.words(PBX)).toContain('480 MESSAGE')
+	calls(rig)
+	const route = rig.last(phone.flow, 'INVITE').first(Header.RecordRoute)!
+	answers(rig, phone)
+	fallAsleep(rig)
+	rig.from(PBX, requestText('BYE', { to: `<sip:1001@${GATEWAY}>;tag=phone`, rows: [`Route: ${route}`], cseq: 103 }))
+	wakes(rig, phone)
+	rig.from(phone.flow, answerTo(rig.last(phone.flow, 'BYE'), 200))
+	expect([rig.words(PBX).at(-1), rig.pushes]).toEqual(['200 BYE', []])
 })
