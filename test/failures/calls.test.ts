@@ -292,3 +292,28 @@ test('24: a call that is hung up while its phone sleeps ends there as well', () 
 	rig.from(phone.flow, answerTo(rig.last(phone.flow, 'BYE'), 200))
 	expect([rig.words(PBX).at(-1), rig.pushes]).toEqual(['200 BYE', []])
 })
+
+test('4: an app that registers while its push is still being stored gets the call, and no push', () => {
+	const { rig, phone } = asleep()
+	rig.saving = 'waits'
+	calls(rig)
+	rig.advance(3)
+	rig.from(phone.flow, phone.register())
+	rig.from(PBX, grant(rig.last(PBX, 'REGISTER')))
+	rig.saving = 'at-once'
+	rig.commit()
+	expect([count(rig, phone, 'INVITE'), rig.pushes]).toEqual([1, []])
+})
+
+test('4: an app whose answer to the first copy comes late is not pushed any more', () => {
+	const rig = new Rig()
+	const phone = boundPhone(rig)
+	calls(rig)
+	const invite = rig.last(phone.flow, 'INVITE')
+	rig.saving = 'waits'
+	rig.advance(SILENCE_MS)
+	rig.from(phone.flow, answerTo(invite, 180))
+	rig.saving = 'at-once'
+	rig.commit()
+	expect([verdicts(rig), rig.pushes]).toEqual([['100 INVITE', '180 INVITE'], []])
+})

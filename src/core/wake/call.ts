@@ -242,8 +242,8 @@ export class AgentCall implements BranchOwner, Timed {
 		this.settle(now)
 	}
 
-	wake(branch: Branch, _now: number): void {
-		this.#hold.wake(branch)
+	wake(branch: Branch, now: number): void {
+		this.#hold.wake(branch, now)
 	}
 
 	pushed(branch: Branch, result: PushResultInput, now: number): void {

@@ -22,10 +22,11 @@ export class Hold implements CommitWaiter {
 	}
 
 	/** Stores the hold; the push goes out when that is committed. At most one push for each device of a call. */
-	wake(branch: Branch): void {
+	wake(branch: Branch, now: number): void {
 		if (branch.push !== 'none') return
 		const { context } = this.#call.calls
 		branch.push = 'storing'
+		branch.pushedAt = now
 		branch.pushId = context.uuid()
 		if (!this.#row.begun) this.#begin()
 		this.#row.put(this.#record(), this)
@@ -95,6 +96,11 @@ export class Hold implements CommitWaiter {
 			if (branch.state !== 'waking') return
 			branch.refused(now)
 			return this.#call.settle(now)
+		}
+		/* its REGISTER is accepted, and only waits to be stored: then it has the INVITE */
+		if (device.registeredAt > branch.pushedAt) {
+			branch.push = 'none'
+			return
 		}
 		branch.push = 'sent'
 		branch.pushedAt = now
