@@ -13,7 +13,8 @@ import type { Log } from './log/log.ts'
 import { type Clock, Loop } from './loop.ts'
 import { ApnsClient, apnsUrls } from './push/apns.ts'
 import type { TokenStore } from './push/token.ts'
-import { watchHost } from './resolve/watch.ts'
+import { familiesOf } from './resolve/locate.ts'
+import { watchPbx } from './resolve/watch.ts'
 import { installLatin1Codec } from './sip/latin1.ts'
 import { type Status, startStatus } from './status/status.ts'
 import { openStore, type Store } from './store/store.ts'
@@ -31,12 +32,6 @@ installLatin1Codec({
 	decode: (bytes) => Buffer.prototype.latin1Slice.call(bytes, 0, bytes.length),
 	encode: encodeLatin1,
 })
-
-/** RFC 3261 §19.1.2. */
-const SIP_PORT = 5060
-
-/** How often the name of the PBX is looked up again. */
-const PBX_LOOKUP_MS = 60_000
 
 /** SIGTERM: answers in flight have this long to go out. */
 export const DRAIN_LIMIT_MS = 5_000
@@ -241,21 +236,19 @@ class Starting implements Gateway {
 	}
 
 	#watchPbx(): void {
-		const { host, port } = this.#config.pbx
-		this.#watch = watchHost(
-			host,
-			port ?? SIP_PORT,
-			PBX_LOOKUP_MS,
-			(addresses) => {
+		const { pbx, listen } = this.#config
+		this.#watch = watchPbx(pbx, familiesOf(listen), {
+			found: (targets) => {
 				this.#unresolved = undefined
-				this.#loop.input({ type: 'pbx-resolved', addresses })
-				for (const listener of this.#listeners) void listener.connectPeers(addresses)
+				this.#loop.input({ type: 'pbx-resolved', targets })
+				for (const listener of this.#listeners) void listener.connectPeers(targets)
 			},
-			(fault) => {
-				if (this.#core.filter.pbx === undefined) this.#unresolved = fault.message
+			failed: ({ host }, fault) => {
+				if (this.#core.targets.all.length === 0) this.#unresolved = fault.message
 				this.#log.log('pbx-unresolved', { host, reason: fault.message, hint: fault.hint })
 			},
-		)
+			skipped: (sentence) => this.#log.log('pbx-skipped', { reason: sentence }),
+		})
 	}
 
 	#ready(): { ok: boolean; sentence: string } {

@@ -2,7 +2,7 @@
 
 import { Database } from 'bun:sqlite'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
-import { checkExitCode, runCheck, sayFindings } from './check/check.ts'
+import { checkExitCode, type PbxFinding, runCheck, sayFindings } from './check/check.ts'
 import { realProbes } from './check/probes.ts'
 import { help } from './config/describe.ts'
 import type { Config } from './config/options.ts'
@@ -11,6 +11,8 @@ import { runDemo } from './demo/demo.ts'
 import { type Gateway, startGateway } from './gateway.ts'
 import { fileSink } from './log/file.ts'
 import { createLog, type Log } from './log/log.ts'
+import { systemDns } from './resolve/dns.ts'
+import { familiesOf, locate, ResolveFault } from './resolve/locate.ts'
 import { openStore } from './store/store.ts'
 
 /** Put in by the build (build.sh). */
@@ -54,7 +56,7 @@ async function main(): Promise<number> {
 }
 
 async function check(config: Config, warnings: readonly string[]): Promise<number> {
-	const findings = await runCheck(config, warnings, realProbes(tryStore))
+	const findings = await runCheck(config, warnings, realProbes(tryStore, locatePbx))
 	process.stdout.write(sayFindings(findings))
 	return checkExitCode(findings)
 }
@@ -87,6 +89,17 @@ function untilStopped(gateway: Gateway, log: Log): Promise<void> {
 		process.on('SIGTERM', stop)
 		process.on('SIGINT', stop)
 	})
+}
+
+/** Its sockets are gone with the process. */
+async function locatePbx(pbx: Config['pbx'][number], listen: Config['listen']): Promise<PbxFinding> {
+	try {
+		const { candidates, skipped } = await locate(pbx, familiesOf(listen), systemDns())
+		return { ok: true, targets: candidates, skipped }
+	} catch (error) {
+		if (!(error instanceof ResolveFault)) throw error
+		return { ok: false, sentence: error.message, hint: error.hint }
+	}
 }
 
 /** Leaves nothing new behind: files that root's check made would keep the gateway's own user out. */

@@ -26,14 +26,29 @@ export type PbxAnswer =
 	| { readonly ok: true /** `SIP/2.0 200 OK` */; readonly statusLine: string; readonly tookMs: number }
 	| { readonly ok: false; readonly reason: string }
 
+/** The machines a `--pbx` leads to, and what is there but not used, in sentences. */
+export type PbxFinding =
+	| { readonly ok: true; readonly targets: readonly PbxMachine[]; readonly skipped: readonly string[] }
+	| { readonly ok: false; readonly sentence: string; readonly hint: string }
+
+export interface PbxMachine {
+	readonly name: string
+	readonly address: string
+	readonly port: number
+}
+
+/** As the gateway would find them. */
+export type LocatePbx = (pbx: Config['pbx'][number], listen: Config['listen']) => Promise<PbxFinding>
+
 /** What the check asks of the world. None of these throws. */
 export interface Probes {
 	readonly now: () => number
 	readonly readFile: (path: string) => Promise<FileReading>
 	/** Is it the PKCS#8 PEM text of a P-256 private key, as ES256 needs? */
 	readonly isP256Key: (pem: string) => Promise<boolean>
+	readonly locatePbx: LocatePbx
 	/** Sends OPTIONS from the listener's address; any answer is one. */
-	readonly askPbx: (listen: string, host: string, port: number) => Promise<PbxAnswer>
+	readonly askPbx: (listen: string, address: string, port: number) => Promise<PbxAnswer>
 	readonly bindUdp: (address: string, port: number) => Promise<Fault>
 	readonly bindTcp: (address: string, port: number) => Promise<Fault>
 	readonly tryStore: TryStore
@@ -48,8 +63,6 @@ export interface Probes {
 /** Opens the store as the gateway would, writes to it and closes it again; undefined if that worked. */
 export type TryStore = (path: string) => { readonly sentence: string; readonly hint: string } | undefined
 
-/** SIP's own (RFC 3261 §19.1.2). */
-const SIP_PORT = 5060
 const HTTPS_PORT = 443
 const HTTP_PORT = 80
 const APPLE_HOSTS = { production: 'api.push.apple.com', sandbox: 'api.sandbox.push.apple.com' } as const
@@ -136,13 +149,28 @@ async function checkAdvertised(host: string, port: number, probes: Probes): Prom
 	return warning(`${where} is none of this machine.`, hint)
 }
 
+/** A machine that is down while another one answers keeps nobody from calling. */
 async function checkPbx({ pbx, listen }: Config, probes: Probes): Promise<Finding[]> {
-	const port = pbx.port ?? SIP_PORT
-	const where = `The PBX at ${endpoint(pbx.host, port)}`
-	const answer = await probes.askPbx(listen[0]!.address, pbx.host, port)
-	if (answer.ok) return [ok(`${where} answers OPTIONS with "${answer.statusLine}" after ${answer.tookMs} ms.`)]
+	const groups = await Promise.all(pbx.map((one) => checkLocation(one, listen, probes)))
+	const findings = groups.flat()
+	const isUsable = findings.some(({ grade }) => grade === 'ok')
+	return findings.map((one) => (isUsable && one.grade === 'failed' ? { ...one, grade: 'warning' } : one))
+}
+
+async function checkLocation(pbx: Config['pbx'][number], listen: Config['listen'], probes: Probes): Promise<Finding[]> {
+	const found = await probes.locatePbx(pbx, listen)
+	if (!found.ok) return [failed(found.sentence, found.hint)]
+	const skipped = found.skipped.map((sentence) => warning(sentence, 'It is passed over.'))
+	const asked = found.targets.map((machine) => checkMachine(machine, listen[0]!.address, probes))
+	return [...(await Promise.all(asked)), ...skipped]
+}
+
+async function checkMachine({ name, address, port }: PbxMachine, listen: string, probes: Probes): Promise<Finding> {
+	const where = `The PBX at ${endpoint(address, port)}${name === address ? '' : ` (${name})`}`
+	const answer = await probes.askPbx(listen, address, port)
+	if (answer.ok) return ok(`${where} answers OPTIONS with "${answer.statusLine}" after ${answer.tookMs} ms.`)
 	const hint = 'Check --pbx, that the PBX listens on UDP there, and the firewalls between the two.'
-	return [failed(`${where} does not answer: ${answer.reason}.`, hint)]
+	return failed(`${where} does not answer: ${answer.reason}.`, hint)
 }
 
 async function checkKey({ apnsKey, apnsKeyId }: Config, probes: Probes): Promise<Finding[]> {

@@ -1,6 +1,6 @@
 /** Does a SIP server answer over UDP? */
 import { isIPv6 } from 'node:net'
-import type { PbxAnswer, Probes } from './check.ts'
+import type { PbxAnswer } from './check.ts'
 import { reasonOf } from './reason.ts'
 
 /** Two seconds are five round trips round the world; a PBX that needs more cannot carry calls. */
@@ -12,12 +12,10 @@ const AGAIN_MS = 500
 const STATUS_LINE = /^(SIP\/2\.0 \d{3} [^\r\n]{0,80})/
 
 /**
- * Sends OPTIONS to the first address of `host`, from the listener's address but a port of its own: a running gateway
+ * Sends OPTIONS to `address`, from the listener's address but a port of its own: a running gateway
  * may have the listener's. Any SIP answer will do.
  */
-export async function askPbx(listen: string, host: string, port: number, lookUp: Probes['lookUp']): Promise<PbxAnswer> {
-	const [address] = await lookUp(host)
-	if (address === undefined) return { ok: false, reason: 'the name has no address' }
+export async function askPbx(listen: string, address: string, port: number): Promise<PbxAnswer> {
 	const local = isIPv6(listen) === isIPv6(address) ? listen : isIPv6(address) ? '::' : '0.0.0.0'
 	const { promise, resolve } = Promise.withResolvers<PbxAnswer>()
 	try {

@@ -30,6 +30,12 @@ export interface HostPort {
 	readonly port: number | undefined
 }
 
+/** Where the PBX is: what RFC 3263 starts from. */
+export interface PbxLocation extends HostPort {
+	/** Said by `;transport=`; undefined where DNS may choose. */
+	readonly transport: 'udp' | undefined
+}
+
 export interface HttpAddress {
 	readonly address: string
 	readonly port: number
@@ -39,6 +45,7 @@ export interface HttpAddress {
 export interface KindValue {
 	readonly listen: ListenAddress
 	readonly hostPort: HostPort
+	readonly pbx: PbxLocation
 	readonly http: HttpAddress | 'off'
 	readonly duration: number
 	readonly count: number
@@ -67,6 +74,7 @@ interface KindRule<T> {
 export const KINDS: { readonly [K in Kind]: KindRule<KindValue[K]> } = {
 	listen: { metavar: 'udp:ADDRESS:PORT', example: 'udp:203.0.113.5:5060', read: readListen },
 	hostPort: { metavar: 'HOST[:PORT]', example: 'pbx.example.com:5060', read: readHostPort },
+	pbx: { metavar: 'HOST[:PORT]', example: 'pbx.example.com', read: readPbx },
 	http: { metavar: 'ADDRESS:PORT', example: '127.0.0.1:8080', read: readHttp },
 	duration: { metavar: 'TIME', example: '5s', read: readDuration },
 	count: { metavar: 'N', example: '2', read: readCount },
@@ -191,6 +199,21 @@ function readHostPort(text: string): Reading<HostPort> {
 	if (split.port === undefined) return right({ host, port: undefined })
 	const number = port(split.port)
 	return number === undefined ? wrong('needs a port from 1 to 65535') : right({ host, port: number })
+}
+
+/** `host`, `host:port`, `[v6]:port`, and the same as a SIP URI: `sip:host;transport=udp`. */
+function readPbx(text: string): Reading<PbxLocation> {
+	const [place, ...params] = text.toLowerCase().split(';')
+	if (place!.startsWith('sips:')) return wrong('asks for TLS, which this version does not speak to the PBX: write sip:')
+	const read = readHostPort(place!.replace(/^sip:/, ''))
+	if (!read.ok) return read
+	const [param = '', ...more] = params
+	if (param === '' && more.length === 0) return right({ ...read.value, transport: undefined })
+	const transport = /^transport=(.+)$/.exec(param)?.[1]
+	if (transport === undefined || more.length > 0) return wrong('may have one parameter, ";transport=udp"')
+	return transport === 'udp'
+		? right({ ...read.value, transport })
+		: wrong(`asks for ${transport}, which this version does not speak to the PBX: write transport=udp`)
 }
 
 function readHttp(text: string): Reading<HttpAddress | 'off'> {

@@ -7,6 +7,7 @@ export function settingsOf(config: Config, version: string): Settings {
 	return {
 		domain: config.domain,
 		advertised: advertisedOf(config),
+		pbxPingMs: config.pbxPingMs,
 		trust: config.trust,
 		pingIntervalMs: config.pingIntervalMs,
 		pingTimeoutMs: config.pingTimeoutMs,

@@ -8,12 +8,14 @@ import { Deadlines } from '../lib/deadlines.ts'
 import { response } from '../sip/build.ts'
 import type { SipMessage } from '../sip/message.ts'
 import { isKeepAlive, parse } from '../sip/parse.ts'
-import { answerDestination, type Destination, type Due, Transactions } from '../transaction/transactions.ts'
+import { answerDestination, type Due, Transactions } from '../transaction/transactions.ts'
 import { type Capabilities, Context, zeroCounters } from './context.ts'
 import type { Effect } from './effects.ts'
 import { Filter, type Name, registeredName } from './filter/filter.ts'
-import type { Input, PbxAddress } from './inputs.ts'
+import type { Input } from './inputs.ts'
 import type { Flow, Restored } from './model.ts'
+import { PbxRequests } from './pbx/hops.ts'
+import { Targets } from './pbx/targets.ts'
 import { OwnAddresses } from './proxy/route.ts'
 import { Router } from './proxy/router.ts'
 import { refusal } from './proxy/validate.ts'
@@ -32,6 +34,7 @@ export class Core {
 	readonly context: Context
 	readonly devices: Devices
 	readonly filter: Filter
+	readonly targets: Targets
 	readonly calls: Calls
 	readonly transactions: Transactions
 	readonly suspicion: Suspicion
@@ -60,7 +63,9 @@ export class Core {
 			isSuspect: (device) => this.suspicion.isSuspect(device),
 		})
 		this.suspicion = new Suspicion(this.context, this.devices, ({ agent }) => this.#availability.changed(agent))
-		this.filter = new Filter(this.context, this.devices)
+		this.targets = new Targets(this.context, this.transactions)
+		this.filter = new Filter(this.context, this.devices, this.targets)
+		const pbx = new PbxRequests(this.context, this.transactions, this.targets)
 		const own = new OwnAddresses(this.context)
 		this.#own = own
 		this.calls = new Calls(
@@ -75,9 +80,9 @@ export class Core {
 		)
 		this.#notices = new Notices(this.context, this.devices)
 		this.#router = new Router(
-			...([this.context, this.transactions, this.devices, this.filter, this.calls, own, this.#notices] as const),
+			...([this.context, this.transactions, this.devices, this.filter, this.calls, own, this.#notices, pbx] as const),
 		)
-		this.#relay = new RegisterRelay(this.context, this.transactions, this.devices, {
+		this.#relay = new RegisterRelay(this.context, this.transactions, this.devices, pbx, {
 			registerAnswered: (flow, aor, status, hadCredentials, stale, at) =>
 				this.filter.registerAnswered(flow, aor, status, hadCredentials, stale, at),
 			deviceSeen: (device, at) => this.#pings.noteAwake(device, at),
@@ -124,7 +129,7 @@ export class Core {
 			case 'commit-failed':
 				return this.context.commitFailed(input.tickets, input.reason, now)
 			case 'pbx-resolved':
-				return this.filter.setPbx(input.addresses)
+				return this.targets.set(input.targets, now)
 			case 'drain':
 				this.context.draining = true
 				this.context.event('drain-started', { calls: this.unfinished })
@@ -154,7 +159,9 @@ export class Core {
 
 	#datagram(flow: Flow, bytes: Uint8Array, now: number): void {
 		this.context.counters.datagrams++
-		if (this.filter.isPbx(flow)) return this.#fromPbx(flow, bytes, now)
+		const target = this.targets.of(flow)
+		if (target !== undefined) this.targets.heard(target, now)
+		if (target !== undefined || this.filter.isPbx(flow)) return this.#fromPbx(flow, bytes, now)
 		const bound = this.devices.flow(flow.key)
 		if (bound !== undefined) return this.#fromAgent(bound, bytes, now)
 		this.#fromStranger(flow, bytes, now)
@@ -236,7 +243,7 @@ export class Core {
 	}
 
 	#relayRegister(message: SipMessage, flow: Flow, aor: string, user: string, now: number): void {
-		const pbx = this.pbxDestination(flow.listener)
+		const pbx = this.targets.pick(aor)
 		if (pbx === undefined) return
 		if (!this.#router.refuse(message, flow, now)) this.#relay.relay(message, flow, aor, user, pbx, now)
 	}
@@ -292,12 +299,7 @@ export class Core {
 	#pbxTimedOut(now: number): void {
 		if (this.pbxSilent || (this.pbxHeardAt !== undefined && now - this.pbxHeardAt < PBX_SILENCE_MS)) return
 		this.pbxSilent = true
-		this.context.event('pbx-silent', { address: this.filter.pbx?.address, seconds: PBX_SILENCE_MS / 1000 })
-	}
-
-	pbxDestination(listener: number): Destination | undefined {
-		const pbx: PbxAddress | undefined = this.filter.pbx
-		return pbx === undefined ? undefined : { listener, address: pbx.address, port: pbx.port }
+		this.context.event('pbx-silent', { address: this.targets.first?.address, seconds: PBX_SILENCE_MS / 1000 })
 	}
 }
 

@@ -10,8 +10,8 @@ export type Input =
 	| { readonly type: 'committed'; readonly tickets: readonly number[] }
 	/** They are not, and the store has rolled back to before all of them. `reason` is a sentence. */
 	| { readonly type: 'commit-failed'; readonly tickets: readonly number[]; readonly reason: string }
-	/** The addresses behind `--pbx`, first the preferred one; never empty. */
-	| { readonly type: 'pbx-resolved'; readonly addresses: readonly PbxAddress[] }
+	/** The machines behind `--pbx`, in the order of their ranks. */
+	| { readonly type: 'pbx-resolved'; readonly targets: readonly PbxTarget[] }
 	/** SIGTERM: take no new calls, end what cannot be taken up after a restart. */
 	| { readonly type: 'drain' }
 	/** The last input: what is still under way has its final response now, for nobody will be here to give it. */
@@ -27,6 +27,17 @@ export interface DatagramInput {
 export interface PbxAddress {
 	readonly address: string
 	readonly port: number
+}
+
+/** One machine of the PBX, as RFC 3263 found it. */
+export interface PbxTarget extends PbxAddress {
+	readonly transport: 'udp'
+	/** The host name it was found by, or its address. */
+	readonly name: string
+	/** Requests go to the lowest rank that has a machine which is up: `--pbx` by `--pbx`, in each by priority. */
+	readonly rank: number
+	/** RFC 2782: its share among those of its rank. */
+	readonly weight: number
 }
 
 /** What became of a `push` effect; exactly one for each. */

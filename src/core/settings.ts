@@ -4,6 +4,8 @@ export interface Settings {
 	readonly domain: string
 	/** One for each listener: what stands in our Via, Record-Route and Contact. IPv6 in brackets. */
 	readonly advertised: readonly { readonly host: string; readonly port: number }[]
+	/** How long a machine of the PBX may say nothing before it is asked; 0: it is never asked. */
+	readonly pbxPingMs: number
 	/** CIDRs trusted as the PBX besides `--pbx` itself. */
 	readonly trust: readonly string[]
 	/** 0: no pings. */

@@ -1,18 +1,25 @@
 /** Makes the snapshot the status page is drawn from. */
 import type { Core } from './core.ts'
+import type { Target } from './pbx/target.ts'
 import type { Suspicion } from './reach/suspicion.ts'
 import type { Device } from './registrar/devices.ts'
-import type { AgentView, DeviceView, Gauges, Snapshot } from './snapshot.ts'
+import type { AgentView, DeviceView, Gauges, PbxTargetView, Snapshot } from './snapshot.ts'
 
 export function snapshotOf(core: Core, now: number): Snapshot {
-	const { context, filter, calls, devices, suspicion } = core
-	const pbx = filter.pbx ?? { address: '', port: 0 }
+	const { context, filter, calls, devices, suspicion, targets } = core
+	const { address, port } = targets.first ?? { address: '', port: 0 }
 	const agents: AgentView[] = []
 	for (const agent of devices.agents)
 		agents.push({ agent: agent.aor, devices: agent.devices.map((device) => deviceView(device, suspicion)) })
 	return {
 		now,
-		pbx: { ...pbx, lastAnswerAt: core.pbxHeardAt, silent: core.pbxSilent },
+		pbx: {
+			address,
+			port,
+			lastAnswerAt: core.pbxHeardAt,
+			silent: core.pbxSilent,
+			targets: targets.all.flatMap(targetView),
+		},
 		draining: context.draining,
 		storeFault: context.storeFault,
 		agents,
@@ -44,6 +51,13 @@ function gaugesOf({ devices, calls, transactions, filter, suspicion }: Core): Ga
 		strangers: filter.sources.size,
 		bans: filter.sources.banCount,
 	}
+}
+
+function targetView(target: Target): PbxTargetView[] {
+	const { name, address, port, rank, weight, state, since, heardAt, lastStatus } = target
+	/* those that are gone are in no list */
+	if (state === 'gone') return []
+	return [{ name, address, port, rank, weight, state, since, lastHeardAt: heardAt, lastStatus }]
 }
 
 function deviceView(device: Device, suspicion: Suspicion): DeviceView {

@@ -9,6 +9,8 @@ export interface Snapshot {
 		readonly port: number
 		readonly lastAnswerAt: number | undefined
 		readonly silent: boolean
+		/** In the order of their ranks; the address above is of the first that requests go to. */
+		readonly targets: readonly PbxTargetView[]
 	}
 	readonly draining: boolean
 	/** A sentence while the last commit failed; undefined while the store works. */
@@ -20,6 +22,25 @@ export interface Snapshot {
 	readonly bans: readonly BanView[]
 	readonly counters: Counters
 	readonly gauges: Gauges
+}
+
+/** One machine of the PBX. Times are ms since the epoch. */
+export interface PbxTargetView {
+	/** The host name it was found by, or its address. */
+	readonly name: string
+	readonly address: string
+	readonly port: number
+	/** Requests go to the lowest rank that has a machine in use. */
+	readonly rank: number
+	readonly weight: number
+	/** up and suspect are in use. */
+	readonly state: 'up' | 'suspect' | 'down' | 'resting'
+	/** In this state since. */
+	readonly since: number
+	/** When anything last came from it. */
+	readonly lastHeardAt: number | undefined
+	/** Status of its last answer to OPTIONS; 0: none yet. */
+	readonly lastStatus: number
 }
 
 export interface AgentView {

@@ -3,6 +3,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { PushOutcomeRecord } from '../core/model.ts'
 import type { Counters, Gauges, Snapshot } from '../core/snapshot.ts'
 import { COUNTER_NAMES, COUNTER_WORDS, GAUGE_NAMES, GAUGE_WORDS } from './counters.ts'
+import { hostPort } from './format.ts'
 import { addProcessMetrics } from './process.ts'
 import type { StatusSources } from './view.ts'
 
@@ -84,6 +85,12 @@ function stateMetrics(registers: Registry[], { ready, version }: StatusSources):
 	const gauge = (name: string, help: string) => new Gauge({ name: PREFIX + name, help, registers })
 	const readyNow = gauge('ready', '1 while /readyz says yes')
 	const pbxSilent = gauge('pbx_silent', '1 while the PBX does not answer')
+	const pbxUp = new Gauge({
+		name: `${PREFIX}pbx_up`,
+		help: '1 while requests may go to this machine of the PBX',
+		labelNames: ['machine'],
+		registers,
+	})
 	const storeFault = gauge('store_fault', '1 while the last commit failed')
 	const draining = gauge('draining', '1 while the gateway takes no new calls because it stops')
 	const { gateway, bun, sqlite } = version
@@ -94,6 +101,9 @@ function stateMetrics(registers: Registry[], { ready, version }: StatusSources):
 	return (snapshot) => {
 		readyNow.set(Number(ready().ok))
 		pbxSilent.set(Number(snapshot.pbx.silent))
+		pbxUp.reset()
+		for (const { address, port, state } of snapshot.pbx.targets)
+			pbxUp.set({ machine: hostPort(address, port) }, Number(state === 'up' || state === 'suspect'))
 		storeFault.set(Number(snapshot.storeFault !== undefined))
 		draining.set(Number(snapshot.draining))
 	}

@@ -1,7 +1,7 @@
 /** The live parts of the page, each rendered by itself so that only what changed is sent again. */
 import { html } from 'hono/html'
 import type { PushOutcomeRecord } from '../core/model.ts'
-import type { AgentView, BanView, CallView, DeviceView, Snapshot } from '../core/snapshot.ts'
+import type { AgentView, BanView, CallView, DeviceView, PbxTargetView, Snapshot } from '../core/snapshot.ts'
 import { COUNTER_NAMES, COUNTER_WORDS } from './counters.ts'
 import { ago, type Clock, elapsed, type Html, hostPort, left, NOTHING, shortAgent, shortLabel } from './format.ts'
 import { selectAgents } from './select.ts'
@@ -49,12 +49,39 @@ ${figure('Calls live', gauges.callsLive)}
 ${figure('Last wake', woken?.wakeMs === undefined ? NOTHING : elapsed(woken.wakeMs))}
 </dl>
 <p class="facts"><span>PBX <b>${hostPort(pbx.address, pbx.port)}</b> ${pbxWord(pbx, clock)}</span>
-<span>Store ${storeFault === undefined ? html`<span class="good">✓ works</span>` : html`<span class="bad">✗ ${storeFault}</span>`}</span></p>`
+<span>Store ${storeFault === undefined ? html`<span class="good">✓ works</span>` : html`<span class="bad">✗ ${storeFault}</span>`}</span></p>${machineTable(pbx, clock)}`
 }
 
 function pbxWord({ silent, lastAnswerAt }: Snapshot['pbx'], clock: Clock): Html {
 	const answered = lastAnswerAt === undefined ? 'no answer yet' : html`last answer ${ago(lastAnswerAt, clock)}`
 	return silent ? html`<span class="bad">✗ silent</span>, ${answered}` : html`${answered}`
+}
+
+const MACHINE_STATES = {
+	up: ['✓', 'good'],
+	suspect: ['◔', 'warn'],
+	down: ['✗', 'bad'],
+	resting: ['◔', 'bad'],
+} as const satisfies Record<PbxTargetView['state'], readonly [sign: string, colour: string]>
+
+/** Of a PBX that is one machine the line above says enough. */
+function machineTable({ targets }: Snapshot['pbx'], clock: Clock): Html {
+	if (targets.length < 2) return html``
+	return html`
+<table class="machines"><caption>${targets.length} machines of the PBX</caption>
+<thead><tr><th scope="col">Machine</th><th scope="col">Rank</th><th scope="col">Weight</th><th scope="col">State</th><th scope="col">Since</th><th scope="col">Last heard</th><th scope="col">OPTIONS</th></tr></thead>
+<tbody>${targets.map((target) => machineRow(target, clock))}</tbody></table>`
+}
+
+function machineRow(target: PbxTargetView, clock: Clock): Html {
+	const { name, address, port, rank, weight, state, since, lastHeardAt, lastStatus } = target
+	const [sign, colour] = MACHINE_STATES[state]
+	return html`<tr><th scope="row">${name === address ? '' : html`${name} `}<small>${hostPort(address, port)}</small></th>
+<td data-label="Rank">${rank + 1}</td><td data-label="Weight">${weight}</td>
+<td data-label="State"><span class="${colour}">${sign} ${state}</span></td>
+<td data-label="Since">${ago(since, clock)}</td>
+<td data-label="Last heard">${ago(lastHeardAt, clock)}</td>
+<td data-label="OPTIONS">${lastStatus === 0 ? NOTHING : lastStatus}</td></tr>`
 }
 
 function callTable(calls: readonly CallView[], clock: Clock): Html {

@@ -1,4 +1,6 @@
 /** docs/machines.md: the state machines as Mermaid diagrams, drawn from the tables the gateway runs by. */
+
+import { TARGET } from '../../src/core/pbx/target-state.ts'
 import { BRANCH } from '../../src/core/wake/branch.ts'
 import { INVITE_CLIENT } from '../../src/transaction/invite-client.ts'
 import { INVITE_SERVER } from '../../src/transaction/invite-server.ts'
@@ -27,6 +29,13 @@ export const MACHINES: readonly Machine[] = [
 		words:
 			'One for each device of the agent. `registered` is the PBX’s 2xx to a REGISTER of the device; `over` is the end of the call for this device.',
 		table: BRANCH,
+	},
+	{
+		title: 'A machine of the PBX',
+		file: 'src/core/pbx/target-state.ts',
+		words:
+			'One for each machine that `--pbx` leads to. Requests go to those that are `up` or `suspect`, or to any where none is (docs/decisions/0012-one-machine-of-the-pbx-for-an-agent.md).',
+		table: TARGET,
 	},
 	{
 		title: 'INVITE client transaction',

@@ -17,6 +17,11 @@ const WELL: Probes = {
 	now: () => CLOCK_FLOOR_MS,
 	readFile: async () => ({ ok: true, text: 'PEM', isShared: false }),
 	isP256Key: async () => true,
+	locatePbx: async ({ host, port = 5060 }) => ({
+		ok: true,
+		targets: [{ name: host, address: '192.0.2.9', port }],
+		skipped: [],
+	}),
 	askPbx: async () => ({ ok: true, statusLine: 'SIP/2.0 200 OK', tookMs: 12 }),
 	bindUdp: async () => undefined,
 	bindTcp: async () => undefined,
@@ -53,7 +58,12 @@ const FAULTS: readonly (readonly [string, Partial<Probes>, string, ...string[]])
 	[
 		'a silent PBX',
 		{ askPbx: async () => ({ ok: false, reason: 'no answer' }) },
-		'failed: The PBX at pbx.example:5060 does not answer: no answer.',
+		'failed: The PBX at 192.0.2.9:5060 (pbx.example) does not answer: no answer.',
+	],
+	[
+		'a PBX that DNS does not know',
+		{ locatePbx: async () => ({ ok: false, sentence: 'The name pbx.example has no address.', hint: 'Check it.' }) },
+		'failed: The name pbx.example has no address.',
 	],
 	[
 		'a missing key',
@@ -151,5 +161,36 @@ describe('check', () => {
 		const never = async () => 'asked'
 		const findings = await runCheck(line.config, [], { ...WELL, bindTcp: never, connectTls: never })
 		expect(notRight(findings)).toEqual([])
+	})
+})
+
+describe('a PBX of several machines', () => {
+	const PAIR = ['--pbx=two.example']
+	const answersAt = (address: string): Partial<Probes> => ({
+		locatePbx: async ({ host }) => ({
+			ok: true,
+			targets: [{ name: host, address: host === 'two.example' ? '192.0.2.2' : '192.0.2.1', port: 5060 }],
+			skipped: host === 'two.example' ? ['two.example offers SIP+D2T.'] : [],
+		}),
+		askPbx: async (_listen, asked) =>
+			asked === address
+				? { ok: true, statusLine: 'SIP/2.0 200 OK', tookMs: 3 }
+				: { ok: false, reason: 'nobody listens there' },
+	})
+
+	test('each is asked and told by itself; one that is down is a warning while another one answers', async () => {
+		const findings = await check(answersAt('192.0.2.1'), ...PAIR)
+		expect(notRight(findings)).toEqual([
+			'warning: The PBX at 192.0.2.2:5060 (two.example) does not answer: nobody listens there.',
+			'warning: two.example offers SIP+D2T.',
+		])
+		expect(findings.map(({ sentence }) => sentence)).toContain(
+			'The PBX at 192.0.2.1:5060 (pbx.example) answers OPTIONS with "SIP/2.0 200 OK" after 3 ms.',
+		)
+	})
+
+	test('where none answers each has failed', async () => {
+		const findings = await check(answersAt('nowhere'), ...PAIR)
+		expect(findings.filter(({ grade }) => grade === 'failed')).toHaveLength(2)
 	})
 })

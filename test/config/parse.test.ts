@@ -61,7 +61,8 @@ describe('flags', () => {
 	test('what is not given has the default of the table', () => {
 		expect(configOf([])).toMatchObject({
 			listen: [{ transport: 'udp', address: '0.0.0.0', port: 5060 }],
-			pbx: { host: 'pbx.example.com', port: undefined },
+			pbx: [{ host: 'pbx.example.com', port: undefined, transport: undefined }],
+			pbxPingMs: 5_000,
 			trust: [],
 			pingIntervalMs: 5000,
 			pingTimeoutMs: 1500,
@@ -130,7 +131,7 @@ describe('flags', () => {
 
 	test('a flag that is required and absent is asked for with an example', () => {
 		expect(sentencesOf(['--domain', 'a.example', '--advertise', '203.0.113.5'])).toEqual([
-			'--pbx is missing: the PBX; port 5060 unless given, such as --pbx pbx.example.com:5060.',
+			'--pbx is missing: the PBX; further ones in the order of preference, such as --pbx pbx.example.com.',
 		])
 	})
 

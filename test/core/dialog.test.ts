@@ -378,7 +378,7 @@ describe('an agent calls', () => {
 	test('before the PBX is resolved: 503', () => {
 		const rig = new Rig()
 		const phone = boundPhone(rig)
-		rig.core.filter.setPbx([])
+		rig.input({ type: 'pbx-resolved', targets: [] })
 		rig.from(phone.flow, phone.request('MESSAGE', { uri: `sip:600@${DOMAIN}` }))
 		expect(rig.words(phone.flow)).toEqual(['503 MESSAGE'])
 	})

@@ -565,7 +565,7 @@ test('the agent of a user part with escapes is one agent, whichever way it is wr
 
 test('before the PBX is resolved a REGISTER waits for its retransmission', () => {
 	const rig = new Rig()
-	rig.core.filter.setPbx([])
+	rig.input({ type: 'pbx-resolved', targets: [] })
 	expect(rig.from(HOME, phoneAt().register())).toEqual([])
 })
 

@@ -13,6 +13,7 @@ import { Prng } from '../../src/lib/prng.ts'
 import { Header } from '../../src/sip/headers.ts'
 import type { SipMessage } from '../../src/sip/message.ts'
 import { parse } from '../../src/sip/parse.ts'
+import { targetOf } from './target.ts'
 
 export const DOMAIN = 'pbx.example'
 export const GATEWAY = 'gw.example:5060'
@@ -29,6 +30,7 @@ export const PBX = flowOf('192.0.2.1', 5060)
 export const SETTINGS: Settings = {
 	domain: DOMAIN,
 	advertised: [{ host: 'gw.example', port: 5060 }],
+	pbxPingMs: 0,
 	trust: [],
 	pingIntervalMs: 5_000,
 	pingTimeoutMs: 1_500,
@@ -148,7 +150,7 @@ export class Rig {
 			hmac: (text: string) => createHmac('sha256', 'key of the tests').update(text, 'latin1').digest('hex'),
 		}
 		const core = new Core(this.settings, capabilities, this.tables.restored(), this.now)
-		core.handle({ type: 'pbx-resolved', addresses: [{ address: PBX.address, port: PBX.port }] }, this.now)
+		core.handle({ type: 'pbx-resolved', targets: [targetOf(PBX)] }, this.now)
 		return core
 	}
 

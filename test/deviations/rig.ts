@@ -8,6 +8,7 @@ import { Prng } from '../../src/lib/prng.ts'
 import { Header } from '../../src/sip/headers.ts'
 import type { SipMessage } from '../../src/sip/message.ts'
 import { parse } from '../../src/sip/parse.ts'
+import { targetOf } from '../core/target.ts'
 import { octets } from '../sip/sample.ts'
 
 export const PBX = flow('192.0.2.10', 5060)
@@ -18,6 +19,7 @@ const CRLF = '\r\n'
 const SETTINGS: Settings = {
 	domain: 'pbx.example',
 	advertised: [{ host: '192.0.2.1', port: 5060 }],
+	pbxPingMs: 0,
 	trust: [],
 	pingIntervalMs: 5000,
 	pingTimeoutMs: 1500,
@@ -59,7 +61,7 @@ export class Rig {
 		const capabilities = { random32: () => random.next32(), hmac: (text: string) => Bun.MD5.hash(text, 'hex') }
 		const nothing = { devices: [], heldCalls: [], pushOutcomes: [], nextDeviceId: 1 }
 		this.core = new Core({ ...SETTINGS, ...settings }, capabilities, nothing, this.now)
-		this.core.handle({ type: 'pbx-resolved', addresses: [PBX] }, this.now)
+		this.core.handle({ type: 'pbx-resolved', targets: [targetOf(PBX)] }, this.now)
 	}
 
 	/** `rows` as they stand in the message; Content-Length is added. */

@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test'
 import { Core, MAX_STRANGERS_WAITING } from '../../src/core/core.ts'
 import { MAX_BANS, MAX_SOURCES } from '../../src/core/filter/sources.ts'
 import { request } from '../../src/sip/build.ts'
+import { targetOf } from '../core/target.ts'
 import { Chance } from './chance.ts'
 import { DOMAIN, PBX, scenarioOf } from './scenario.ts'
 
@@ -22,7 +23,7 @@ function core(): Core {
 	} as const
 	const restored = { devices: [], heldCalls: [], pushOutcomes: [], nextDeviceId: 1 }
 	const made = new Core(settings, { random32: chance.random32, hmac: () => 'f'.repeat(40) }, restored, 0)
-	made.handle({ type: 'pbx-resolved', addresses: [PBX] }, 0)
+	made.handle({ type: 'pbx-resolved', targets: [targetOf(PBX)] }, 0)
 	return made
 }
 

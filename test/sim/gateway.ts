@@ -7,6 +7,7 @@ import type { Settings } from '../../src/core/settings.ts'
 import type { Endpoint } from '../../src/demo/dialog.ts'
 import { LAZY_COMMIT_MS, OWED_RETRY_MS, owed } from '../../src/loop.ts'
 import { parse } from '../../src/sip/parse.ts'
+import { targetOf } from '../core/target.ts'
 import type { Agenda } from './agenda.ts'
 import type { Chance } from './chance.ts'
 import type { Network } from './network.ts'
@@ -79,7 +80,7 @@ export class SimGateway {
 		this.input({ type: 'fires' })
 		agenda.after(
 			chance.between(0, chance.one(RESOLVE_MS)),
-			() => this.#live(life) && this.input({ type: 'pbx-resolved', addresses: [pbx] }),
+			() => this.#live(life) && this.input({ type: 'pbx-resolved', targets: [targetOf(pbx)] }),
 		)
 	}
 

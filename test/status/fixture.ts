@@ -1,5 +1,5 @@
 /** A gateway in the middle of a day, for the status room's tests. */
-import type { AgentView, Counters, DeviceView, Gauges, Snapshot } from '../../src/core/snapshot.ts'
+import type { AgentView, Counters, DeviceView, Gauges, PbxTargetView, Snapshot } from '../../src/core/snapshot.ts'
 import { Secret } from '../../src/lib/secret.ts'
 import { COUNTER_NAMES } from '../../src/status/counters.ts'
 import { type Status, type StatusOptions, startStatus } from '../../src/status/status.ts'
@@ -57,10 +57,32 @@ const GAUGES: Gauges = {
 	bans: 1,
 }
 
+const MACHINE = {
+	name: 'one.pbx.example',
+	port: 5060,
+	rank: 0,
+	weight: 50,
+	since: NOW - 90_000,
+	lastStatus: 200,
+} as const
+
+const MACHINES: readonly PbxTargetView[] = [
+	{ ...MACHINE, address: '198.51.100.7', state: 'up', lastHeardAt: NOW - 3000 },
+	{
+		...MACHINE,
+		name: '198.51.100.8',
+		address: '198.51.100.8',
+		rank: 1,
+		state: 'down',
+		lastHeardAt: undefined,
+		lastStatus: 0,
+	},
+]
+
 export function snapshot(change: Partial<Snapshot> = {}): Snapshot {
 	return {
 		now: NOW,
-		pbx: { address: '198.51.100.7', port: 5060, lastAnswerAt: NOW - 3000, silent: false },
+		pbx: { address: '198.51.100.7', port: 5060, lastAnswerAt: NOW - 3000, silent: false, targets: MACHINES },
 		draining: false,
 		storeFault: undefined,
 		agents: agents(3),

@@ -60,6 +60,8 @@ describe('/metrics', () => {
 			expect(types.get('push_gateway_devices_foreground')).toBe('gauge')
 			expect(samples.get('push_gateway_ready')).toBe(1)
 			expect(samples.get('push_gateway_pbx_silent')).toBe(0)
+			expect(samples.get('push_gateway_pbx_up{machine="198.51.100.7:5060"}')).toBe(1)
+			expect(samples.get('push_gateway_pbx_up{machine="198.51.100.8:5060"}')).toBe(0)
 			expect(samples.get('push_gateway_build_info{gateway="0.1.0",bun="1.4.5",sqlite="3.51.0"}')).toBe(1)
 		})
 	})

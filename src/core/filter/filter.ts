@@ -5,8 +5,8 @@ import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import { canonicalUser, parseUri } from '../../sip/uri.ts'
 import type { Context } from '../context.ts'
-import type { PbxAddress } from '../inputs.ts'
 import type { Flow } from '../model.ts'
+import type { Targets } from '../pbx/targets.ts'
 import { askedOf } from '../registrar/contact.ts'
 import type { BoundFlow, Devices } from '../registrar/devices.ts'
 import { isScanner } from './scanner.ts'
@@ -39,31 +39,23 @@ export class Filter {
 	readonly #devices: Devices
 	readonly sources: Sources
 	readonly #trusted: TrustedNetworks
-	#pbx: readonly PbxAddress[] = []
+	readonly #pbx: Targets
 
-	constructor(context: Context, devices: Devices) {
+	constructor(context: Context, devices: Devices, pbx: Targets) {
 		this.#context = context
 		this.#devices = devices
 		this.sources = new Sources(context)
 		this.#trusted = new TrustedNetworks(context.settings.trust)
-	}
-
-	setPbx(addresses: readonly PbxAddress[]): void {
-		this.#pbx = addresses
-	}
-
-	get pbx(): PbxAddress | undefined {
-		return this.#pbx[0]
+		this.#pbx = pbx
 	}
 
 	/** `--pbx` by address and port, `--trust` by address alone. */
 	isPbx(flow: Flow): boolean {
-		for (const { address, port } of this.#pbx) if (flow.address === address && flow.port === port) return true
-		return this.#trusted.includes(flow.address)
+		return this.#pbx.of(flow) !== undefined || this.#trusted.includes(flow.address)
 	}
 
 	isTrustedAddress(address: string, port: number): boolean {
-		return this.#pbx.some((pbx) => pbx.address === address && pbx.port === port) || this.#trusted.includes(address)
+		return this.#pbx.at(address, port) !== undefined || this.#trusted.includes(address)
 	}
 
 	/** Before anything is parsed: is this datagram worth a look? `REGISTER` is the one word a banned source may still try. */
@@ -133,7 +125,8 @@ export class Filter {
 	#drop(request: SipMessage, source: string, now: number): StrangerVerdict {
 		this.#context.counters.strangersDropped++
 		/* before the name of the PBX is resolved, the stranger may be the PBX: its INVITE comes again, a 403 would end the call */
-		if (this.#context.settings.strangers === 'drop' || this.#pbx.length === 0 || request.method === 'ACK') return DROP
+		if (this.#context.settings.strangers === 'drop' || this.#pbx.all.length === 0 || request.method === 'ACK')
+			return DROP
 		return this.sources.take(source, now) ? REJECT : DROP
 	}
 

@@ -18,6 +18,8 @@ import type {
 	Transactions,
 } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
+import type { HopUser, PbxRequests } from '../pbx/hops.ts'
+import type { Target } from '../pbx/target.ts'
 import { masqueradeContact, stripPushParams, upstreamStatus } from './forward.ts'
 
 /** RFC 3261 §16.6 step 11: timer C, "MUST be larger than 3 minutes". */
@@ -35,9 +37,11 @@ export interface PassOptions {
 	/** Set where the answers come from a phone: the Contact to show instead of its own. */
 	readonly stableContact: string | undefined
 	readonly observer: PassObserver | undefined
+	/** The agent who asks it of the PBX. */
+	readonly aor?: string
 }
 
-export class Pass implements ClientUser, Timed {
+export class Pass implements HopUser, Timed {
 	readonly #context: Context
 	readonly #transactions: Transactions
 	readonly server: ServerTransaction
@@ -66,6 +70,23 @@ export class Pass implements ClientUser, Timed {
 		this.#client = this.#transactions.open(branch, this.#request.method, bytes, to, this, now)
 	}
 
+	/** The same to whichever machine of the PBX answers. */
+	ask(pbx: PbxRequests, branch: string, bytes: Uint8Array, first: Target, listener: number, now: number): void {
+		this.#client = pbx.open(branch, bytes, first, listener, this, now)
+	}
+
+	get method(): string {
+		return this.#request.method
+	}
+
+	get aor(): string {
+		return this.#options.aor ?? ''
+	}
+
+	get isWanted(): boolean {
+		return this.#state === 'waiting' || this.#state === 'proceeding'
+	}
+
 	/** The device is reached at `to` now: what it has not answered goes there, as the same request for it. */
 	follow(bytes: Uint8Array, to: Destination, now: number): void {
 		const client = this.#client
@@ -85,8 +106,8 @@ export class Pass implements ClientUser, Timed {
 		this.#options.observer?.answered(status, undefined, now)
 	}
 
-	response(_client: ClientTransaction, answer: SipMessage, now: number): void {
-		if (answer.status < 200) this.#provisional(answer, now)
+	response(client: ClientTransaction, answer: SipMessage, now: number): void {
+		if (answer.status < 200) this.#provisional(client, answer, now)
 		else this.#final(answer, now)
 	}
 
@@ -122,8 +143,9 @@ export class Pass implements ClientUser, Timed {
 		this.#options.observer?.answered(487, undefined, now)
 	}
 
-	#provisional(answer: SipMessage, now: number): void {
+	#provisional(client: ClientTransaction, answer: SipMessage, now: number): void {
 		if (this.#state === 'over') return
+		this.#client = client
 		if (this.server.invite) this.#armTimerC(TIMER_C_MS, now)
 		/* §16.7 step 5: 100 is hop by hop */
 		if (answer.status > 100) this.server.respond(answer.status, this.#upstream(answer), now)

@@ -94,6 +94,16 @@ export function removeOwnRoute(edit: Edit, message: SipMessage, route: OwnRoute)
 	for (let i = 0; i < route.count; i++) edit.popFirst(Header.Route)
 }
 
+/** The URI of the first Route value behind ours; undefined where there is none, which is nearly always. */
+export function nextRoute(message: SipMessage, route: OwnRoute): string | undefined {
+	const first = message.find(Header.Route)
+	if (first < 0 || route.strictUri !== undefined) return undefined
+	const isAlone = message.find(Header.Route, first + 1) < 0 && !message.value(first).includes(',')
+	if (isAlone && route.count === 1) return undefined
+	const value = message.list(Header.Route)[route.count]
+	return value === undefined ? undefined : parseNameAddr(value)?.uri
+}
+
 /** The Request-URI, or what a strict router left us instead of it. */
 export function targetOf(request: SipMessage, route: OwnRoute): SipUri | undefined {
 	return route.strictUri === undefined ? request.requestUri : parseUri(route.strictUri)

@@ -4,6 +4,7 @@ import type { Transactions } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { Filter } from '../filter/filter.ts'
 import type { Flow } from '../model.ts'
+import type { PbxRequests } from '../pbx/hops.ts'
 import type { BoundFlow, Device, Devices } from '../registrar/devices.ts'
 import type { Calls } from '../wake/calls.ts'
 import type { Notices } from '../wake/notices.ts'
@@ -27,12 +28,13 @@ export class Router {
 		calls: Calls,
 		own: OwnAddresses,
 		notices: Notices,
+		pbx: PbxRequests,
 	) {
 		this.#devices = devices
 		this.#own = own
 		this.#passes = new Passes(context, transactions, filter, calls)
 		this.#toDevice = new ToDevice(context, devices, calls, own, this.#passes, notices)
-		this.#toPbx = new ToPbx(context, filter, calls, own, this.#passes)
+		this.#toPbx = new ToPbx(context, filter, calls, own, this.#passes, pbx)
 	}
 
 	/** INVITEs that pass and have no final response yet. */

@@ -5,7 +5,9 @@ import { hostPort, parseUri, withoutParams } from '../../sip/uri.ts'
 import type { Destination } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { Filter, Name } from '../filter/filter.ts'
-import type { BoundFlow, Device } from '../registrar/devices.ts'
+import type { PbxRequests } from '../pbx/hops.ts'
+import type { Target } from '../pbx/target.ts'
+import type { Agent, BoundFlow, Device } from '../registrar/devices.ts'
 import type { Calls } from '../wake/calls.ts'
 import { callerOf } from '../wake/payload.ts'
 import {
@@ -18,7 +20,7 @@ import {
 } from './forward.ts'
 import { endingOf, type PassObserver } from './pass.ts'
 import { type Passes, RETRY_SOON } from './passes.ts'
-import { DEFAULT_PORT, type OwnAddresses, type OwnRoute, removeOwnRoute, targetOf } from './route.ts'
+import { DEFAULT_PORT, nextRoute, type OwnAddresses, type OwnRoute, removeOwnRoute, targetOf } from './route.ts'
 
 export class ToPbx {
 	readonly #context: Context
@@ -26,13 +28,15 @@ export class ToPbx {
 	readonly #calls: Calls
 	readonly #own: OwnAddresses
 	readonly #passes: Passes
+	readonly #pbx: PbxRequests
 
-	constructor(context: Context, filter: Filter, calls: Calls, own: OwnAddresses, passes: Passes) {
+	constructor(context: Context, filter: Filter, calls: Calls, own: OwnAddresses, passes: Passes, pbx: PbxRequests) {
 		this.#context = context
 		this.#filter = filter
 		this.#calls = calls
 		this.#own = own
 		this.#passes = passes
+		this.#pbx = pbx
 	}
 
 	/** Outside any dialog. */
@@ -68,31 +72,46 @@ export class ToPbx {
 		now: number,
 	): void {
 		const { flow } = bound
-		const to = this.#pbxFor(request.toTag === '' ? '' : (route.strictUri ?? request.uri), flow.listener)
+		const { listener } = flow
+		const peer = request.toTag === '' ? undefined : this.#dialogPeer(request, route, listener)
+		const machine = peer === undefined ? this.#machineFor(device.agent) : undefined
+		const to = peer ?? machine?.from(listener)
 		if (to === undefined) return this.#passes.refuse(request, flow, 503, now)
 		const branch = newBranch(this.#context, request)
-		const edit = forwardEdit(this.#context, request, flow, to.listener, branch).uri(
+		const edit = forwardEdit(this.#context, request, flow, listener, branch).uri(
 			this.#pbxUri(route.strictUri ?? request.uri),
 		)
 		removeOwnRoute(edit, request, route)
-		if (needsRecordRoute(request.method)) addRecordRoute(this.#context, edit, to.listener, device.routeToken)
-		masqueradeContact(edit, request, this.#calls.stableContact(device.agent.aor, to.listener))
+		if (needsRecordRoute(request.method)) addRecordRoute(this.#context, edit, listener, device.routeToken)
+		masqueradeContact(edit, request, this.#calls.stableContact(device.agent.aor, listener))
 		/* RFC 3325 §6: identity asserted by a phone is no assertion */
 		edit.remove(Header.PAssertedIdentity).remove(Header.RemotePartyId)
 		stripPushParams(edit, request)
 		if (request.method === 'ACK') return this.#context.send(to, edit.finish())
-		this.#passes
-			.pass(request, flow, true, { stableContact: undefined, observer })
-			.forward(branch, edit.finish(), to, now)
+		const pass = this.#passes.pass(request, flow, true, { stableContact: undefined, observer, aor: device.agent.aor })
+		/* a dialog lives in one machine, and nowhere else (RFC 3261 §12) */
+		if (machine === undefined || request.toTag !== '') pass.forward(branch, edit.finish(), to, now)
+		else pass.ask(this.#pbx, branch, edit.finish(), machine, listener, now)
 	}
 
-	/** No open relay: to the PBX node the dialog is with where that one is trusted, else to `--pbx`. */
-	#pbxFor(target: string, listener: number): Destination | undefined {
-		const uri = parseUri(target)
-		const port = uri?.port || DEFAULT_PORT
-		if (uri !== undefined && this.#filter.isTrustedAddress(uri.host, port)) return { listener, address: uri.host, port }
-		const pbx = this.#filter.pbx
-		return pbx === undefined ? undefined : { listener, address: pbx.address, port: pbx.port }
+	/** The one that has the agent's registration, while it lives; else the one that would get its REGISTER now. */
+	#machineFor({ aor, home }: Agent): Target | undefined {
+		return home?.usable ? home : this.#pbx.targets.pick(aor)
+	}
+
+	/** No open relay: the next hop the dialog names (RFC 3261 §16.6 step 6), where that one is of the PBX. */
+	#dialogPeer(request: SipMessage, route: OwnRoute, listener: number): Destination | undefined {
+		const hop = nextRoute(request, route)
+		const named = hop === undefined ? undefined : this.#pbxAt(hop, listener)
+		return named ?? this.#pbxAt(route.strictUri ?? request.uri, listener)
+	}
+
+	#pbxAt(text: string, listener: number): Destination | undefined {
+		const uri = parseUri(text)
+		if (uri === undefined) return undefined
+		const port = uri.port || DEFAULT_PORT
+		if (this.#filter.isTrustedAddress(uri.host, port)) return { listener, address: uri.host, port }
+		return this.#pbx.targets.named(uri.host, uri.port)?.from(listener)
 	}
 
 	/** A phone that dials `sip:600@gateway` means the domain. */

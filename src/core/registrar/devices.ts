@@ -8,6 +8,7 @@ import { canonicalUser, parseUri, withoutParams } from '../../sip/uri.ts'
 import type { Due, Timed } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { DeviceRecord, Flow, PushParams, Reach } from '../model.ts'
+import type { Target } from '../pbx/target.ts'
 import { isPushParam } from './push-params.ts'
 
 /** A call forks to every device, so more than this is a loop of re-installs; the oldest one goes. */
@@ -22,6 +23,8 @@ export class Agent {
 	readonly aor: string
 	/** Its user part as a key and as the user of the Contact at the PBX. */
 	readonly user: string
+	/** The machine of the PBX that has its registration, as far as is known since the start. */
+	home: Target | undefined = undefined
 	/** In order of first binding. */
 	readonly devices: Device[] = []
 

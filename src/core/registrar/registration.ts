@@ -3,15 +3,11 @@ import { response } from '../../sip/build.ts'
 import { Edit } from '../../sip/edit.ts'
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
-import type {
-	ClientTransaction,
-	ClientUser,
-	Destination,
-	ServerTransaction,
-	Transactions,
-} from '../../transaction/transactions.ts'
+import type { ClientTransaction, ServerTransaction, Transactions } from '../../transaction/transactions.ts'
 import type { CommitWaiter, Context } from '../context.ts'
 import type { Flow } from '../model.ts'
+import type { HopUser, PbxRequests } from '../pbx/hops.ts'
+import type { Target } from '../pbx/target.ts'
 import { forwardEdit, newBranch } from '../proxy/forward.ts'
 import { Bindings, MIN_PUSH_EXPIRES_SEC } from './bindings.ts'
 import { isStale } from './challenge.ts'
@@ -38,6 +34,7 @@ export interface RelayParts {
 	readonly context: Context
 	readonly transactions: Transactions
 	readonly devices: Devices
+	readonly pbx: PbxRequests
 	readonly observer: RegisterObserver
 	/** Those of this agent that the PBX has not answered, apart from one that is about to be forwarded. */
 	pending(aor: string): Iterable<Registration>
@@ -47,7 +44,10 @@ export interface RelayParts {
 }
 
 /** One REGISTER under way: relaying → committing → over. */
-export class Registration implements ClientUser, CommitWaiter {
+export class Registration implements HopUser, CommitWaiter {
+	readonly method = 'REGISTER'
+	/** A phone may stop waiting, but it does not say so. */
+	readonly isWanted = true
 	readonly #relay: RelayParts
 	readonly #server: ServerTransaction
 	readonly #request: SipMessage
@@ -79,20 +79,21 @@ export class Registration implements ClientUser, CommitWaiter {
 		this.#caps = this.#promisedCaps()
 	}
 
-	forward(pbx: Destination, now: number): void {
-		const { context, transactions } = this.#relay
+	forward(first: Target, now: number): void {
+		const { context, pbx } = this.#relay
+		const { listener } = this.#flow
 		const branch = newBranch(context, this.#request)
-		const edit = forwardEdit(context, this.#request, this.#flow, pbx.listener, branch)
+		const edit = forwardEdit(context, this.#request, this.#flow, listener, branch)
 		/* baresip preloads a Route that names us; a REGISTER goes to the PBX and nowhere else */
 		edit.remove(Header.Route)
 		/* RFC 3261 §10.2: the domain, whatever the phone wrote; else it could have the PBX relay it elsewhere */
 		if (this.#request.requestUri?.host !== context.settings.domain) edit.uri(`sip:${context.settings.domain}`)
-		this.#rewriteContact(edit, pbx.listener, now)
+		this.#rewriteContact(edit, listener, now)
 		for (const provider of this.#caps) edit.append('Feature-Caps', featureCaps(provider))
-		transactions.open(branch, 'REGISTER', edit.finish(), pbx, this, now)
+		pbx.open(branch, edit.finish(), first, listener, this, now)
 	}
 
-	response(_transaction: ClientTransaction, answer: SipMessage, now: number): void {
+	response(client: ClientTransaction, answer: SipMessage, now: number): void {
 		const status = answer.status
 		if (status < 200) {
 			if (status > 100) this.#server.respond(status, new Edit(answer).popVia().finish(), now)
@@ -101,7 +102,7 @@ export class Registration implements ClientUser, CommitWaiter {
 		const { observer, context } = this.#relay
 		this.#relay.answered(this)
 		observer.registerAnswered(this.#flow, this.aor, status, this.#hadCredentials(), isStale(answer), now)
-		if (status < 300) return this.#accepted(answer, now)
+		if (status < 300) return this.#accepted(client, answer, now)
 		if (status !== 401 && status !== 407) {
 			context.counters.registersRefused++
 			context.event('register-refused', { agent: this.aor, address: this.#flow.address, status })
@@ -186,13 +187,15 @@ export class Registration implements ClientUser, CommitWaiter {
 
 	// — the PBX said 2xx —
 
-	#accepted(answer: SipMessage, now: number): void {
+	#accepted(client: ClientTransaction, answer: SipMessage, now: number): void {
 		const { context } = this.#relay
 		context.counters.registersAccepted++
 		const grantedSec = grantedIn(answer, this.#relay.stableContact(this.#user, this.#flow.listener))
 		const bindings = new Bindings(this.#relay, this.#request, this.#flow, this.aor, now)
 		const contacts = bindings.apply(this.#asked, grantedSec)
 		this.#bound = bindings.bound
+		const agent = this.#relay.devices.agent(this.aor)
+		if (agent !== undefined) agent.home = this.#relay.pbx.targets.at(client.to.address, client.to.port)
 		this.#answerStatus = answer.status
 		this.#answer = this.#phoneAnswer(answer, contacts, grantedSec)
 		if (bindings.changes.length === 0) return this.#server.respond(answer.status, this.#answer, now)

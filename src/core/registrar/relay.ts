@@ -4,9 +4,11 @@
  */
 import { response } from '../../sip/build.ts'
 import type { SipMessage } from '../../sip/message.ts'
-import type { Destination, Transactions } from '../../transaction/transactions.ts'
+import type { Transactions } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { Flow } from '../model.ts'
+import type { PbxRequests } from '../pbx/hops.ts'
+import type { Target } from '../pbx/target.ts'
 import { askedOf } from './contact.ts'
 import type { Devices } from './devices.ts'
 import type { PushDefaults } from './push-params.ts'
@@ -16,22 +18,30 @@ export class RegisterRelay implements RelayParts {
 	readonly context: Context
 	readonly transactions: Transactions
 	readonly devices: Devices
+	readonly pbx: PbxRequests
 	readonly observer: RegisterObserver
 	readonly pushDefaults: PushDefaults
 	/** REGISTERs without a final answer of the PBX. */
 	waiting = 0
 	readonly #pending = new Map<string, Set<Registration>>()
 
-	constructor(context: Context, transactions: Transactions, devices: Devices, observer: RegisterObserver) {
+	constructor(
+		context: Context,
+		transactions: Transactions,
+		devices: Devices,
+		pbx: PbxRequests,
+		observer: RegisterObserver,
+	) {
 		this.context = context
 		this.transactions = transactions
 		this.devices = devices
+		this.pbx = pbx
 		this.observer = observer
 		this.pushDefaults = { topic: context.settings.apnsTopic, environment: context.settings.apnsEnvironment }
 	}
 
 	/** `aor` is the canonical one of To. The request is valid, for our domain, and in the sender's own name. */
-	relay(request: SipMessage, flow: Flow, aor: string, user: string, pbx: Destination, now: number): void {
+	relay(request: SipMessage, flow: Flow, aor: string, user: string, pbx: Target, now: number): void {
 		this.context.counters.registers++
 		const asked = askedOf(request, this.pushDefaults, (key) => this.devices.find(aor, key))
 		if (asked.kind === 'fault') {

@@ -1,0 +1,189 @@
+/** The machines behind `--pbx`: which of them live, and which one a request goes to. */
+import type { Timed, Transactions } from '../../transaction/transactions.ts'
+import type { Context } from '../context.ts'
+import type { PbxTarget } from '../inputs.ts'
+import type { Flow } from '../model.ts'
+import { hashOf, lot, mixed } from './draw.ts'
+import { Prober, type ProberRooms } from './prober.ts'
+import { Target, targetKey } from './target.ts'
+import { TARGET, type TargetAction, type TargetEvent } from './target-state.ts'
+
+/** A PBX that asks for more peace than this (Retry-After) is asked again all the same: it may have been restarted. */
+export const MAX_REST_SEC = 300
+
+/** With `--pbx-ping 0` a machine that is down gets a request again after this, as nothing else would show it is back. */
+export const RETRY_DOWN_MS = 30_000
+
+export class Targets implements Timed, ProberRooms {
+	readonly #context: Context
+	readonly #prober: Prober
+	/** In the order of their ranks. */
+	#all: readonly Target[] = []
+	/** By the key of the flows it sends on: `<listener>|<address>|<port>`. */
+	readonly #byFlow = new Map<string, Target>()
+	/** Those requests go to now: of one rank, used ones if there are any. */
+	#tier: readonly Target[] = []
+
+	constructor(context: Context, transactions: Transactions) {
+		this.#context = context
+		this.#prober = new Prober(context, transactions, this)
+	}
+
+	get all(): readonly Target[] {
+		return this.#all
+	}
+
+	/** The first of those that requests go to now. */
+	get first(): Target | undefined {
+		return this.#tier[0]
+	}
+
+	/** The machine that sends on this flow. */
+	of(flow: Flow): Target | undefined {
+		return this.#byFlow.get(flow.key)
+	}
+
+	at(address: string, port: number): Target | undefined {
+		for (const target of this.#all) if (target.address === address && target.port === port) return target
+		return undefined
+	}
+
+	/** By the host name it was found by; port 0: any. */
+	named(name: string, port: number): Target | undefined {
+		for (const target of this.#all) if (target.name === name && (port === 0 || target.port === port)) return target
+		return undefined
+	}
+
+	/** What `--pbx` names now. Machines that were known keep their state. */
+	set(found: readonly PbxTarget[], now: number): void {
+		const known = new Map(this.#all.map((target) => [targetKey(target), target]))
+		const fresh: Target[] = []
+		this.#all = found.map((one) => {
+			const target = known.get(targetKey(one))
+			known.delete(targetKey(one))
+			if (target === undefined) return fresh[fresh.push(new Target(one, this.#listeners, this, now)) - 1]!
+			return Object.assign(target, { name: one.name, rank: one.rank, weight: one.weight })
+		})
+		for (const target of known.values()) this.#event(target, 'removed', now)
+		this.#index()
+		for (const target of fresh) this.#prober.begin(target, now)
+	}
+
+	/** The machine for what `name`, an agent, asks outside a dialog; undefined while none is known. */
+	pick(name: string): Target | undefined {
+		return this.#tier.length === 1 ? this.#tier[0] : drawn(this.#tier, name)
+	}
+
+	/** The next one after those `tried`: a used one, or any if no other is. */
+	next(name: string, tried: readonly Target[]): Target | undefined {
+		if (this.#all.length === tried.length) return undefined
+		const left = this.#all.filter((target) => !tried.includes(target))
+		const used = left.filter((target) => target.usable)
+		/* to one that is known to be dead only where all are */
+		const choice = used.length > 0 || this.#all.some((target) => target.usable) ? used : left
+		return drawn(ofRank(choice), name)
+	}
+
+	/** Something came from it: on the path of every packet of the PBX. */
+	heard(target: Target, now: number): void {
+		target.heardAt = now
+		if (target.state !== 'up') this.#event(target, 'heard', now)
+	}
+
+	/** Several copies of a request got no answer, and nothing else came from it meanwhile. */
+	missed(target: Target, now: number): void {
+		this.#event(target, 'missed', now)
+	}
+
+	/** RFC 3261 §21.5.4: it wants no requests for so long. */
+	unavailable(target: Target, sec: number, now: number): void {
+		target.restsUntil = now + Math.min(sec, MAX_REST_SEC) * 1000
+		this.#event(target, 'unavailable', now)
+	}
+
+	due(key: string, now: number): void {
+		const target = this.#all.find((one) => targetKey(one) === key)
+		if (target !== undefined) this.#event(target, 'rested', now)
+	}
+
+	get #listeners(): number {
+		return this.#context.settings.advertised.length
+	}
+
+	#index(): void {
+		this.#byFlow.clear()
+		for (const target of this.#all)
+			for (let listener = 0; listener < this.#listeners; listener++)
+				this.#byFlow.set(`${listener}|${targetKey(target)}`, target)
+		this.#choose()
+	}
+
+	#choose(): void {
+		const used = this.#all.filter((target) => target.usable)
+		this.#tier = ofRank(used.length > 0 ? used : this.#all)
+	}
+
+	#event(target: Target, event: TargetEvent, now: number): void {
+		const { state } = target
+		const row = TARGET[state][event]
+		target.state = row.to
+		if (row.to !== state) {
+			target.since = now
+			this.#choose()
+		}
+		for (const action of row.do) this.#act(target, action, now)
+	}
+
+	#act(target: Target, action: TargetAction, now: number): void {
+		switch (action) {
+			case 'probe':
+				return this.#prober.hurry(target, now)
+			case 'tellDown':
+				return this.#tellDown(target)
+			case 'tellUp':
+				return this.#tellUp(target)
+			case 'rest':
+				return this.#context.deadlines.at(target.rest, target.restsUntil)
+			case 'retry':
+				if (this.#prober.isOff) this.#context.deadlines.after(target.rest, now, RETRY_DOWN_MS)
+				return
+			case 'forget':
+				this.#context.deadlines.disarm(target.rest)
+				return this.#prober.end(target)
+		}
+	}
+
+	#tellDown(target: Target): void {
+		if (target.downBecause !== undefined) return
+		target.downBecause = target.state === 'resting' ? 'it said 503 with Retry-After' : 'it gives no answer'
+		const { name, address, port, downBecause } = target
+		this.#context.event('pbx-down', { name, address, port, reason: downBecause })
+	}
+
+	#tellUp(target: Target): void {
+		if (target.downBecause === undefined) return
+		target.downBecause = undefined
+		const { name, address, port } = target
+		this.#context.event('pbx-up', { name, address, port })
+	}
+}
+
+/** Of those in the order of their ranks, the ones of the first rank. */
+function ofRank(targets: readonly Target[]): readonly Target[] {
+	return targets.filter(({ rank }) => rank === targets[0]!.rank)
+}
+
+function drawn(tier: readonly Target[], name: string): Target | undefined {
+	if (tier.length < 2) return tier[0]
+	const hash = hashOf(name)
+	let best: Target | undefined
+	let lowest = Infinity
+	for (const target of tier) {
+		const own = lot(mixed(hash, target.salt), target.weight)
+		if (own < lowest) {
+			lowest = own
+			best = target
+		}
+	}
+	return best
+}
