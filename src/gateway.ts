@@ -159,7 +159,8 @@ class Starting implements Gateway {
 	#event(name: EventName, fields: Readonly<Record<string, EventValue>>): void {
 		if (name === 'device-woke') this.#status?.observeWake(Number(fields['wakeMs']))
 		if (name === 'push-accepted') {
-			this.#misconfigured = undefined
+			/* an alert goes by another topic, and says nothing of calls */
+			if (fields['kind'] === undefined) this.#misconfigured = undefined
 			this.#status?.observePush(Number(fields['pushMs']), 'accepted')
 		}
 		if (name === 'push-refused')

@@ -100,6 +100,17 @@ export const OPTIONS = {
 		help: 'registration time to ask of the PBX',
 		doc: 'A longer one keeps a sleeping agent registered at the PBX. A phone that asks for more gets more. The gateway itself forgets a device when the expiry the phone asked for lapses.',
 	},
+	minExpiresMs: {
+		flag: 'min-expires',
+		kind: 'duration',
+		default: '2m',
+		min: 30_000,
+		max: 3_600_000,
+		zero: 'any',
+		group: 'PBX',
+		help: 'least registration time of a phone with push parameters',
+		doc: 'One that asks for less gets 423 with this as Min-Expires (RFC 8599): once it sleeps, its binding would lapse before anybody calls.',
+	},
 	pingIntervalMs: {
 		flag: 'ping-interval',
 		kind: 'duration',

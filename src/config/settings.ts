@@ -15,6 +15,7 @@ export function settingsOf(config: Config, version: string): Settings {
 		freshMs: config.freshMs,
 		holdMs: config.holdMs,
 		pbxExpiresSec: Math.round(config.pbxExpiresMs / 1000),
+		minExpiresSec: Math.ceil(config.minExpiresMs / 1000),
 		ringingOnPush: config.ringingOnPush,
 		suspectAfter: config.suspectAfter,
 		wakeSlowMs: config.wakeSlowMs,

@@ -23,6 +23,7 @@ import { Availability } from './reach/availability.ts'
 import { Pings } from './reach/pings.ts'
 import { Suspicion } from './reach/suspicion.ts'
 import { type BoundFlow, type Device, Devices } from './registrar/devices.ts'
+import { RefreshPushes } from './registrar/refresh.ts'
 import { RegisterRelay } from './registrar/relay.ts'
 import type { Settings } from './settings.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -45,6 +46,7 @@ export class Core {
 	readonly #router: Router
 	readonly #notices: Notices
 	readonly #own: OwnAddresses
+	readonly #refresh: RefreshPushes
 	/** When the PBX was last heard, and whether it owes us answers. */
 	pbxHeardAt: number | undefined = undefined
 	pbxSilent = false
@@ -79,6 +81,7 @@ export class Core {
 			restored.pushOutcomes,
 		)
 		this.#notices = new Notices(this.context, this.devices)
+		this.#refresh = new RefreshPushes(this.context, this.devices, this.#notices)
 		this.#router = new Router(
 			...([this.context, this.transactions, this.devices, this.filter, this.calls, own, this.#notices, pbx] as const),
 		)
@@ -87,13 +90,14 @@ export class Core {
 				this.filter.registerAnswered(flow, aor, status, hadCredentials, stale, at),
 			deviceSeen: (device, at) => this.#pings.noteAwake(device, at),
 			deviceRegistered: (device, at) => this.#deviceRegistered(device, at),
+			isTold: (device) => this.#notices.reaches(device),
 			pbxTimedOut: (at) => this.#pbxTimedOut(at),
 		})
 		this.devices.watch({
 			deviceBound: (device, at) => this.#deviceBound(device, at),
 			deviceGone: (device, at) => this.#deviceGone(device, at),
 		})
-		for (const record of restored.devices) this.devices.bind(record, now)
+		for (const record of restored.devices) this.#refresh.registered(this.devices.bind(record, now), now)
 		this.#availability.begin(this.devices)
 		this.calls.pushes.takeUp(this.devices, now)
 		for (const record of restored.heldCalls) this.calls.takeUp(record, now)
@@ -281,6 +285,7 @@ export class Core {
 	/** Calls first: somebody waits for them. */
 	#deviceRegistered(device: Device, now: number): void {
 		this.calls.deviceRegistered(device, now)
+		this.#refresh.registered(device, now)
 		this.#router.deviceRegistered(device, now)
 	}
 
@@ -288,6 +293,7 @@ export class Core {
 		this.#pings.deviceGone(device)
 		this.calls.deviceGone(device, now)
 		this.#notices.deviceGone(device)
+		this.#refresh.deviceGone(device)
 		this.#availability.deviceGone(device, now)
 	}
 

@@ -17,6 +17,8 @@ export interface Settings {
 	readonly holdMs: number
 	/** 0: ask the PBX for what the phone asked. */
 	readonly pbxExpiresSec: number
+	/** A phone that can be pushed to must ask for this much; 0: for anything. */
+	readonly minExpiresSec: number
 	readonly ringingOnPush: boolean
 	/** Accepted pushes in a row without a wake that make a device suspect; 0: never. */
 	readonly suspectAfter: number

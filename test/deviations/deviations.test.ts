@@ -315,6 +315,19 @@ test('no device is pushed to before its binding lapses', () => {
 	expect(rig.core.devices.agentCount).toBe(0)
 })
 
+test('a BYE to a device in the background goes out at once, and again where it registers', () => {
+	const rig = new Rig()
+	rig.bind(PHONE)
+	const invite = only(of(rig.invite(), 'INVITE'))
+	rig.answer(invite, '200 OK', [CONTACT_OF_PHONE])
+	rig.wait(13_000)
+	const first = only(of(bye(rig, invite.message.first(Header.RecordRoute)!), 'BYE'))
+	const again = only(of(rig.bind(SECOND), 'BYE'))
+	expect([first.to, again.to]).toEqual(['198.51.100.7 40000', '203.0.113.9 50000'])
+	expect(again.message.via.branch).toBe(first.message.via.branch)
+	expect(rig.pushes).toEqual([])
+})
+
 test('silence of the PBX is passed on to the phone as silence, but for INVITE', () => {
 	const rig = new Rig()
 	rig.register(PHONE)

@@ -27,6 +27,7 @@ const SETTINGS: Settings = {
 	freshMs: 3_000,
 	holdMs: 20_000,
 	pbxExpiresSec: 0,
+	minExpiresSec: 0,
 	ringingOnPush: false,
 	suspectAfter: 3,
 	wakeSlowMs: 8_000,

@@ -81,6 +81,7 @@ function settingsOf(chance: Chance): Settings {
 		freshMs: chance.one([1_000, 3_000]),
 		holdMs: chance.one([6_000, 12_000, 20_000]),
 		pbxExpiresSec: chance.one([0, 3_600]),
+		minExpiresSec: chance.is(0.25) ? 120 : 0,
 		ringingOnPush: chance.is(0.3),
 		suspectAfter: 1,
 		wakeSlowMs: 8_000,

@@ -1,9 +1,11 @@
 /** RFC 3261 §16.5 and §16.6 for what goes to an agent: a call, an answer of ours, or a request for one device. */
 import { response } from '../../sip/build.ts'
 import type { SipMessage } from '../../sip/message.ts'
+import { uriParam } from '../../sip/uri.ts'
 import type { Context } from '../context.ts'
 import type { Flow } from '../model.ts'
 import type { Agent, Device, Devices } from '../registrar/devices.ts'
+import { deviceOfPurr } from '../registrar/purr.ts'
 import type { Calls } from '../wake/calls.ts'
 import type { Notices } from '../wake/notices.ts'
 import { DeviceRequest, type DeviceRequests, DIALOG_HOLD_MS } from './device-request.ts'
@@ -12,6 +14,9 @@ import { HeldMessage, MAX_HELD_MESSAGES } from './held-message.ts'
 import type { PassOptions } from './pass.ts'
 import { ALLOW, type Passes, RETRY_SOON } from './passes.ts'
 import { type OwnAddresses, type OwnRoute, ownRoute, removeOwnRoute, targetOf } from './route.ts'
+
+/** Names the device in the Request-URI of a dialog whose Route was lost (RFC 8599 §6.2.3). */
+const PURR = 'pn-purr'
 
 /** In a dialog: what a sleeping phone is fetched for. A question whether it is there (OPTIONS) wakes nobody. */
 const WAKES: ReadonlySet<string> = new Set(['BYE', 'INVITE', 'UPDATE', 'INFO', 'REFER', 'NOTIFY'])
@@ -201,6 +206,8 @@ export class ToDevice implements DeviceRequests {
 			if (route.token.includes('.')) return undefined
 		}
 		const uri = targetOf(request, route)
+		const purr = uri === undefined ? undefined : uriParam(uri.params, PURR)
+		if (purr) return this.#devices.device(deviceOfPurr(this.context, purr) ?? 0)
 		const agent = uri?.user === undefined || !this.#own.includes(uri) ? undefined : this.#devices.agentByUser(uri.user)
 		return agent === undefined ? undefined : latestOf(agent.devices)
 	}
@@ -209,7 +216,9 @@ export class ToDevice implements DeviceRequests {
 	#dialogTarget(request: SipMessage, device: Device, route: OwnRoute): string {
 		const text = route.strictUri ?? request.uri
 		const uri = targetOf(request, route)
-		return uri !== undefined && this.#own.includes(uri) ? device.target : text
+		if (uri === undefined) return text
+		/* RFC 8599 §6.2.3: a PURR names the device as well, and goes no further */
+		return this.#own.includes(uri) || uriParam(uri.params, PURR) !== undefined ? device.target : text
 	}
 
 	/** A device that is bound no more leaves tokens behind: its dialogs are gone (481), not forged (403). */

@@ -10,7 +10,7 @@ import { type Device, type Devices, MAX_DEVICES_PER_AGENT } from './devices.ts'
 import { claimedByAnother, PROVIDERS } from './feature-caps.ts'
 import { samePush } from './push-params.ts'
 
-/** RFC 8599 §5.1: a binding shorter than this lapses before a push could refresh it, so no push is promised. */
+/** RFC 8599 §5.6.1: a binding shorter than this lapses before a push could bring anybody back, so none is promised. */
 export const MIN_PUSH_EXPIRES_SEC = 30
 
 /** Whom it touches. */
@@ -184,7 +184,7 @@ export class Bindings {
 		return [`<${device.contact}>;expires=${Math.max(0, Math.ceil((device.expiresAt - this.#now) / 1000))}`]
 	}
 
-	/** RFC 8599 §5.3: somebody nearer to the phone pushes for it. */
+	/** RFC 8599 §5.6.1: somebody nearer to the phone pushes for it. */
 	#isPushedByAnother(): boolean {
 		return (
 			this.#request.find(Header.FeatureCaps) >= 0 &&

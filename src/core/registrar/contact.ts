@@ -5,7 +5,7 @@ import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import { parseUri, type SipUri, uriParam } from '../../sip/uri.ts'
 import type { PushParams } from '../model.ts'
-import { isPushQuery, type PushDefaults, pushParams } from './push-params.ts'
+import { type PushDefaults, pushParams, queriedProvider } from './push-params.ts'
 
 /** RFC 3261 §10.2: used where the phone names no expiry, or a malformed one (RFC 4475 §3.1.2.4). */
 export const DEFAULT_EXPIRES_SEC = 3600
@@ -25,7 +25,10 @@ export interface AskedContact {
 	readonly deviceKey: string
 	readonly expiresSec: number
 	readonly push: PushParams | undefined
-	readonly pushQuery: boolean
+	/** The push provider it asks about, '' for all (RFC 8599 §4.1.5); undefined where it does not ask. */
+	readonly query: string | undefined
+	/** `+sip.pnsreg`: it refreshes its binding by itself where it is told when (RFC 8599 §8.5). */
+	readonly refreshes: boolean
 }
 
 export type Asked =
@@ -89,10 +92,11 @@ function askedContact(
 	const expiresSec = param === undefined ? defaultSec : (deltaSeconds(param ?? undefined) ?? DEFAULT_EXPIRES_SEC)
 	const instance = headerParam(nameAddr.params, '+sip.instance')
 	const key = instance ? `i:${instance.toLowerCase()}` : undefined
+	const refreshes = headerParam(nameAddr.params, '+sip.pnsreg') !== undefined
 	/* a refresh, nearly always: what this very URI says is known */
 	const known = key === undefined ? undefined : bound(key)
 	if (key !== undefined && known?.push !== undefined && known.contact === nameAddr.uri)
-		return { value: nameAddr, deviceKey: key, expiresSec, push: known.push, pushQuery: false }
+		return { value: nameAddr, deviceKey: key, expiresSec, push: known.push, query: undefined, refreshes }
 	const uri = parseUri(nameAddr.uri)
 	if (uri === undefined) return undefined
 	const push = pushParams(uri.params, defaults)
@@ -101,7 +105,8 @@ function askedContact(
 		deviceKey: key ?? keyWithoutInstance(uri, push),
 		expiresSec,
 		push,
-		pushQuery: push === undefined && isPushQuery(uri.params),
+		query: push === undefined ? queriedProvider(uri.params) : undefined,
+		refreshes,
 	}
 }
 

@@ -24,9 +24,10 @@ export function pushParams(params: string, defaults: PushDefaults): PushParams |
 	return rfc8599(params, defaults) ?? legacy(params, defaults)
 }
 
-/** RFC 8599 §4.1: provider given, prid not: the phone asks what the gateway can do. */
-export function isPushQuery(params: string): boolean {
-	return uriParam(params, 'pn-provider') !== undefined && text(params, 'pn-prid') === ''
+/** RFC 8599 §4.1.5: the provider a phone asks about, '' for all; undefined where it gives a prid, and so does not ask. */
+export function queriedProvider(params: string): string | undefined {
+	if (uriParam(params, 'pn-provider') === undefined || text(params, 'pn-prid') !== '') return undefined
+	return text(params, 'pn-provider')
 }
 
 /** Is it a parameter that must not leave the gateway (RFC 8599 §14)? */

@@ -13,7 +13,8 @@ import { Bindings, MIN_PUSH_EXPIRES_SEC } from './bindings.ts'
 import { isStale } from './challenge.ts'
 import { type Asked, type AskedContact, DEFAULT_EXPIRES_SEC, grantedIn } from './contact.ts'
 import type { Device, Devices } from './devices.ts'
-import { claimedByAnother, featureCaps, PROVIDERS } from './feature-caps.ts'
+import { claimedByAnother, featureCaps, PNSREG_SEC, PROVIDERS, providersFor } from './feature-caps.ts'
+import { purrOf } from './purr.ts'
 
 /** Seconds a phone waits before it tries again when its binding could not be stored. */
 const RETRY_AFTER_SEC = 10
@@ -27,6 +28,8 @@ export interface RegisterObserver {
 	pbxTimedOut(now: number): void
 	/** A device's binding is committed: what waits for its waking goes on. */
 	deviceRegistered(device: Device, now: number): void
+	/** May it be pushed to for more than calls? */
+	isTold(device: Device): boolean
 }
 
 /** What a REGISTER under way needs of the relay. */
@@ -170,11 +173,13 @@ export class Registration implements HopUser, CommitWaiter {
 		return longestSec
 	}
 
-	/** RFC 8599 §5.3: for providers the phone names and nobody nearer to it has claimed; all of them for an empty query. */
+	/** RFC 8599 §5.4: for providers the phone names or asks about, and nobody nearer to it has claimed. */
 	#promisedCaps(): readonly string[] {
 		if (this.#asked.kind !== 'bindings' || !this.#relay.context.settings.pushEnabled) return []
-		const wanted = this.#asked.contacts.some(
-			(c) => (c.push?.dialect === 'rfc8599' && c.expiresSec >= MIN_PUSH_EXPIRES_SEC) || c.pushQuery,
+		const wanted = this.#asked.contacts.some(({ push, expiresSec, query }) =>
+			query === undefined
+				? push?.dialect === 'rfc8599' && push.topic !== '' && expiresSec >= MIN_PUSH_EXPIRES_SEC
+				: providersFor(query).length > 0,
 		)
 		if (!wanted) return []
 		const claimed = this.#request.rows(Header.FeatureCaps)
@@ -210,10 +215,21 @@ export class Registration implements HopUser, CommitWaiter {
 			const asked = Math.max(...this.#asked.contacts.map((contact) => contact.expiresSec))
 			edit.set(Header.Expires, `${Math.min(asked, grantedSec ?? asked)}`)
 		}
-		/* RFC 8599 §5.3: where the granted expiry is too short to push in time, the answer goes without the promise */
+		/* RFC 8599 §5.6.1: where the granted expiry is too short to push in time, the answer goes without the promise */
 		if (grantedSec === undefined || grantedSec >= MIN_PUSH_EXPIRES_SEC) {
-			for (const provider of this.#caps) edit.append('Feature-Caps', featureCaps(provider))
+			for (const provider of this.#caps) edit.append('Feature-Caps', this.#promise(provider, grantedSec))
 		}
 		return edit.finish()
+	}
+
+	/** RFC 8599 §8.4, §6.2.1: when to refresh, for a phone that said it does; a PURR, for one that may be pushed to in a dialog. */
+	#promise(provider: string, grantedSec: number | undefined): string {
+		const [device] = this.#bound
+		if (device?.push === undefined || this.#asked.kind !== 'bindings') return featureCaps(provider)
+		const asked = this.#asked.contacts.find(({ deviceKey }) => deviceKey === device.key)
+		const sec = Math.min(asked?.expiresSec ?? 0, grantedSec ?? Number.POSITIVE_INFINITY)
+		const pnsreg = asked?.refreshes && sec > PNSREG_SEC ? PNSREG_SEC : undefined
+		const { observer, context } = this.#relay
+		return featureCaps(provider, pnsreg, observer.isTold(device) ? purrOf(context, device.id) : undefined)
 	}
 }

@@ -2,17 +2,24 @@
  * The REGISTER relay: the phone's REGISTER goes to the PBX with the gateway's own Contact for the agent, and what the
  * PBX accepts becomes a binding here, committed before the phone hears of it.
  */
-import { response } from '../../sip/build.ts'
+import { type HeaderRow, response } from '../../sip/build.ts'
+import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import type { Transactions } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { Flow } from '../model.ts'
 import type { PbxRequests } from '../pbx/hops.ts'
 import type { Target } from '../pbx/target.ts'
-import { askedOf } from './contact.ts'
+import { type Asked, askedOf } from './contact.ts'
 import type { Devices } from './devices.ts'
+import { claimedByAnother, PROVIDERS, providersFor } from './feature-caps.ts'
 import type { PushDefaults } from './push-params.ts'
 import { type RegisterObserver, Registration, type RelayParts } from './registration.ts'
+
+interface Refusal {
+	readonly status: 423 | 555
+	readonly rows: readonly HeaderRow[]
+}
 
 export class RegisterRelay implements RelayParts {
 	readonly context: Context
@@ -48,6 +55,8 @@ export class RegisterRelay implements RelayParts {
 			const toTag = this.context.toTag()
 			return this.context.send(flow, response(request, flow, 400, { reason: asked.sentence, toTag }))
 		}
+		const refusal = this.#refusal(request, asked)
+		if (refusal !== undefined) return this.#refuse(request, flow, aor, refusal, now)
 		const server = this.transactions.serve(request, flow)
 		const registration = new Registration(this, server, request, flow, aor, user, asked)
 		this.waiting++
@@ -58,6 +67,25 @@ export class RegisterRelay implements RelayParts {
 			this.#pending.set(aor, pending)
 		}
 		pending.add(registration)
+	}
+
+	/** RFC 8599 §5.6.1: what is wrong with what it says of pushes, unless somebody nearer to the phone sees to them. */
+	#refusal(request: SipMessage, asked: Asked): Refusal | undefined {
+		const { pushEnabled, minExpiresSec } = this.context.settings
+		if (asked.kind !== 'bindings' || claimedByAnother(request.rows(Header.FeatureCaps), PROVIDERS[0])) return undefined
+		for (const { query, push, expiresSec } of asked.contacts) {
+			/* it asks, so it knows what the answer means; one that only names another provider is registered without pushes */
+			if (query && (!pushEnabled || providersFor(query).length === 0)) return { status: 555, rows: [] }
+			if (pushEnabled && push !== undefined && expiresSec > 0 && expiresSec < minExpiresSec)
+				return { status: 423, rows: [['Min-Expires', `${minExpiresSec}`]] }
+		}
+		return undefined
+	}
+
+	#refuse(request: SipMessage, flow: Flow, aor: string, { status, rows }: Refusal, now: number): void {
+		this.context.counters.registersRefused++
+		this.context.tell('register-refused', { agent: aor, address: flow.address, status }, now)
+		this.context.send(flow, response(request, flow, status, { toTag: this.context.toTag(), rows }))
 	}
 
 	pending(aor: string): Iterable<Registration> {
