@@ -219,7 +219,7 @@ export class Core {
 		if (known !== undefined) return this.transactions.absorb(known, message, now)
 		const verdict = this.filter.judge(message, flow, this.devices.flow(flow.key) !== undefined, now)
 		if (verdict.admit) this.#strangerRegister(message, flow, verdict.name, now)
-		else if (verdict.reject) this.#reject(message, flow)
+		else if (verdict.reject) this.#reject(message, flow, now)
 	}
 
 	#strangerRegister(message: SipMessage, flow: Flow, { aor, user }: Name, now: number): void {
@@ -230,7 +230,10 @@ export class Core {
 	}
 
 	/** RFC 3261 §8.2.7: without a transaction, the same To-tag for each copy of a request. */
-	#reject(message: SipMessage, flow: Flow): void {
+	#reject(message: SipMessage, flow: Flow, now: number): void {
+		/* a late copy of a request from a flow that was bound when it came first: it has its answer */
+		const known = this.transactions.findServer(message)
+		if (known !== undefined) return this.transactions.absorb(known, message, now)
 		const { callId, fromTag, via } = message
 		const toTag = this.context.hmac(`reject|${callId}|${fromTag}|${via.branch}`).slice(0, 16)
 		this.context.send(flow, response(message, flow, 403, { toTag }))

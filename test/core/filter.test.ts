@@ -52,6 +52,20 @@ describe('a stranger', () => {
 		expect(rig.words(STRANGER).length).toBe(BURST_SEC)
 	})
 
+	test('--strangers reject: a late copy of a request from a flow that was bound by then has its answer, and gets no other', () => {
+		const rig = new Rig({ strangers: 'reject' })
+		const phone = boundPhone(rig)
+		const home = phone.flow
+		const invite = phone.request('INVITE', { uri: 'sip:600@pbx.example' })
+		rig.from(home, invite)
+		rig.from(PBX, answerTo(rig.last(PBX, 'INVITE'), 401))
+		phone.flow = flowOf('203.0.113.9', 50_000)
+		bind(rig, phone)
+		rig.clear()
+		rig.from(home, invite)
+		expect(rig.words(home)).toEqual(['401 INVITE'])
+	})
+
 	test('registers at --domain only, with From and To the same', () => {
 		const rig = new Rig()
 		const shapes = [{ domain: 'other.example' }, { from: 'sip:1002@pbx.example' }, { from: 'sip:1001@other.example' }]
