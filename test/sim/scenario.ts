@@ -56,7 +56,7 @@ export function isPbx({ address }: Endpoint): boolean {
 
 export function scenarioOf(chance: Chance): Scenario {
 	const agents = ['1001', '1002', 'a.b+c'].slice(0, chance.between(1, 3))
-	return {
+	const scenario = {
 		lengthMs: chance.between(30_000, 75_000),
 		settings: settingsOf(chance),
 		lan: lanOf(chance),
@@ -67,6 +67,8 @@ export function scenarioOf(chance: Chance): Scenario {
 		handsets: agents.flatMap((agent, n) => handsetsOf(chance, agent, n)),
 		events: eventsOf(chance),
 	}
+	/* drawn last: what was drawn before stays as it was */
+	return { ...scenario, settings: { ...scenario.settings, minExpiresSec: chance.is(0.25) ? 120 : 0 } }
 }
 
 function settingsOf(chance: Chance): Settings {
@@ -81,7 +83,7 @@ function settingsOf(chance: Chance): Settings {
 		freshMs: chance.one([1_000, 3_000]),
 		holdMs: chance.one([6_000, 12_000, 20_000]),
 		pbxExpiresSec: chance.one([0, 3_600]),
-		minExpiresSec: chance.is(0.25) ? 120 : 0,
+		minExpiresSec: 0,
 		ringingOnPush: chance.is(0.3),
 		suspectAfter: 1,
 		wakeSlowMs: 8_000,
