@@ -161,7 +161,7 @@ export const OPTIONS = {
 		max: 120_000,
 		group: 'Calls',
 		help: 'how long a call waits for a sleeping device',
-		doc: 'Then the PBX gets 480, and the queue moves on. Keep it below the ring time of the queue at the PBX.',
+		doc: 'Then the PBX gets 480, and the queue moves on. It is the most: for devices that were quick so far a call waits shorter. Keep it below the ring time of the queue at the PBX.',
 	},
 	ringingOnPush: {
 		flag: 'ringing-on-push',

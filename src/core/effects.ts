@@ -69,6 +69,7 @@ export type Change =
 	  }
 	| { readonly table: 'device'; readonly op: 'reach'; readonly id: number; readonly reach: Reach }
 	| { readonly table: 'device'; readonly op: 'token-dead'; readonly id: number }
+	| { readonly table: 'device'; readonly op: 'wake-times'; readonly id: number; readonly wakeTimes: readonly number[] }
 	| { readonly table: 'device'; readonly op: 'missed-wakes'; readonly id: number; readonly missedWakes: number }
 	| { readonly table: 'device'; readonly op: 'environment'; readonly id: number; readonly environment: PushEnvironment }
 	| { readonly table: 'device'; readonly op: 'delete'; readonly id: number }

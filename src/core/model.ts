@@ -63,6 +63,8 @@ export interface DeviceRecord {
 	readonly tokenDead: boolean
 	/** Pushes APNs accepted in a row that the device gave no sign of life after. */
 	readonly missedWakes: number
+	/** How long its last wakes took, ms, the newest last. */
+	readonly wakeTimes: readonly number[]
 	readonly userAgent: string
 }
 

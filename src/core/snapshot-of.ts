@@ -4,13 +4,17 @@ import type { Target } from './pbx/target.ts'
 import type { Suspicion } from './reach/suspicion.ts'
 import type { Device } from './registrar/devices.ts'
 import type { AgentView, DeviceView, Gauges, PbxTargetView, Snapshot } from './snapshot.ts'
+import type { WakeTimes } from './wake/wake-times.ts'
 
 export function snapshotOf(core: Core, now: number): Snapshot {
 	const { context, filter, calls, devices, suspicion, targets } = core
 	const { address, port } = targets.first ?? { address: '', port: 0 }
 	const agents: AgentView[] = []
 	for (const agent of devices.agents)
-		agents.push({ agent: agent.aor, devices: agent.devices.map((device) => deviceView(device, suspicion)) })
+		agents.push({
+			agent: agent.aor,
+			devices: agent.devices.map((device) => deviceView(device, suspicion, calls.wakeTimes)),
+		})
 	return {
 		now,
 		pbx: {
@@ -60,7 +64,7 @@ function targetView(target: Target): PbxTargetView[] {
 	return [{ name, address, port, rank, weight, state, since, lastHeardAt: heardAt, lastStatus }]
 }
 
-function deviceView(device: Device, suspicion: Suspicion): DeviceView {
+function deviceView(device: Device, suspicion: Suspicion, wakeTimes: WakeTimes): DeviceView {
 	const { id, userAgent, reach, flow, lastPongAt, registeredAt, expiresAt, push, lastWakeMs, missedWakes } = device
 	return {
 		id,
@@ -80,6 +84,7 @@ function deviceView(device: Device, suspicion: Suspicion): DeviceView {
 			dead: device.tokenDead,
 		},
 		lastWakeMs,
+		hold: wakeTimes.view(device),
 		missedWakes,
 		suspect: suspicion.isSuspect(device),
 	}

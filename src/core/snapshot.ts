@@ -70,10 +70,20 @@ export interface DeviceView {
 		| undefined
 	/** push → REGISTER of the last wake, ms. */
 	readonly lastWakeMs: number | undefined
+	readonly hold: HoldView
 	/** Accepted pushes in a row that woke nobody. */
 	readonly missedWakes: number
 	/** So many that the PBX is told not to count on it. */
 	readonly suspect: boolean
+}
+
+/** How long a call waits for a device to wake. */
+export interface HoldView {
+	readonly holdMs: number
+	/** Wakes it was learnt from; with fewer than four it is `--hold`. */
+	readonly samples: number
+	/** 95 % of them took no longer, ms. */
+	readonly p95Ms: number | undefined
 }
 
 export interface CallView {

@@ -132,7 +132,7 @@ function agentRows({ agent, devices }: AgentView, clock: Clock): Html {
 }
 
 function deviceCells(device: DeviceView, clock: Clock): Html {
-	const { label, userAgent, reach, lastPongAt, registeredAt, lastWakeMs, suspect, missedWakes } = device
+	const { label, userAgent, reach, lastPongAt, registeredAt, lastWakeMs, suspect, missedWakes, hold } = device
 	const reachWord =
 		reach === 'foreground'
 			? html`<span class="good">● foreground</span>`
@@ -142,7 +142,13 @@ function deviceCells(device: DeviceView, clock: Clock): Html {
 <td data-label="Last pong">${ago(lastPongAt, clock)}</td>
 <td data-label="Address">${hostPort(device.address, device.port)}</td>
 <td data-label="Push">${pushCell(device.push)}</td>
-<td data-label="Last wake">${lastWakeMs === undefined ? NOTHING : elapsed(lastWakeMs)}</td>`
+<td data-label="Last wake">${lastWakeMs === undefined ? NOTHING : elapsed(lastWakeMs)}${learntHold(hold)}</td>`
+}
+
+/** Before its first wake it is --hold, which stands in the configuration. */
+function learntHold({ holdMs, samples, p95Ms }: DeviceView['hold']): Html | string {
+	if (p95Ms === undefined) return ''
+	return html`<small title="95 % of its last ${samples} wakes took no longer than ${elapsed(p95Ms)}">hold ${elapsed(holdMs)}</small>`
 }
 
 function pushCell(push: DeviceView['push']): Html {

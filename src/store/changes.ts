@@ -9,8 +9,8 @@ export const PUSH_OUTCOMES_KEPT = 1000
 /** Positional parameters throughout: binding by name costs more than the update itself. */
 const SQL = {
 	devicePut: `INSERT OR REPLACE INTO device (id, agent, key, contact, flow, listener, address, port, token_dead,
-		missed_wakes, user_agent, push_provider, push_environment, push_topic, push_token, push_remote_token, push_prid,
-		push_dialect) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+		missed_wakes, wake_times, user_agent, push_provider, push_environment, push_topic, push_token, push_remote_token, push_prid,
+		push_dialect) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 	bindingPut: `INSERT OR REPLACE INTO binding (device_id, expires_at, pbx_expires_at, registered_at, reach)
 		VALUES (?,?,?,?,?)`,
 	bindingRefresh: `UPDATE binding SET expires_at = ?, pbx_expires_at = ?, registered_at = ?, reach = ?
@@ -18,6 +18,7 @@ const SQL = {
 	bindingReach: 'UPDATE binding SET reach = ? WHERE device_id = ?',
 	bindingDelete: 'DELETE FROM binding WHERE device_id = ?',
 	deviceTokenDead: 'UPDATE device SET token_dead = 1 WHERE id = ?',
+	deviceWakeTimes: 'UPDATE device SET wake_times = ? WHERE id = ?',
 	deviceMissedWakes: 'UPDATE device SET missed_wakes = ? WHERE id = ?',
 	deviceEnvironment: 'UPDATE device SET push_environment = ? WHERE id = ? AND push_provider IS NOT NULL',
 	deviceDelete: 'DELETE FROM device WHERE id = ?',
@@ -77,6 +78,9 @@ function applyDevice(s: Statements, change: DeviceChange): void {
 		case 'token-dead':
 			s.deviceTokenDead.run(change.id)
 			break
+		case 'wake-times':
+			s.deviceWakeTimes.run(JSON.stringify(change.wakeTimes), change.id)
+			break
 		case 'missed-wakes':
 			s.deviceMissedWakes.run(change.missedWakes, change.id)
 			break
@@ -124,6 +128,7 @@ function putDevice(s: Statements, d: DeviceRecord): void {
 		flow.port,
 		d.tokenDead ? 1 : 0,
 		d.missedWakes,
+		JSON.stringify(d.wakeTimes),
 		d.userAgent,
 		push?.provider ?? null,
 		push?.environment ?? null,

@@ -5,9 +5,10 @@ import { basename, dirname, join } from 'node:path'
 import { faultOf, type StoreFault, storeFault } from './fault.ts'
 import initial from './migrations/001-initial.sql' with { type: 'text' }
 import missedWakes from './migrations/002-missed-wakes.sql' with { type: 'text' }
+import wakeTimes from './migrations/003-wake-times.sql' with { type: 'text' }
 
 /** Forward only; `PRAGMA user_version` counts how many a file has had. */
-export const MIGRATIONS: readonly string[] = [initial, missedWakes]
+export const MIGRATIONS: readonly string[] = [initial, missedWakes, wakeTimes]
 
 /** 'XPGW': tells our file from any other program's (https://sqlite.org/pragma.html#pragma_application_id). */
 export const APPLICATION_ID = 0x58504757

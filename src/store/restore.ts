@@ -31,6 +31,7 @@ interface DeviceRow {
 	readonly reach: DeviceRecord['reach']
 	readonly token_dead: number
 	readonly missed_wakes: number
+	readonly wake_times: string
 	readonly user_agent: string
 	readonly push_provider: PushParams['provider'] | null
 	readonly push_environment: PushParams['environment']
@@ -113,6 +114,7 @@ function deviceOf(row: DeviceRow): DeviceRecord {
 		reach: row.reach,
 		tokenDead: row.token_dead === 1,
 		missedWakes: row.missed_wakes,
+		wakeTimes: JSON.parse(row.wake_times) as number[],
 		userAgent: row.user_agent,
 	}
 }

@@ -84,7 +84,14 @@ describe('a hold', () => {
 		rig.advance(2_000)
 		rig.clear()
 		wake(rig, phone)
-		expect(rig.order).toEqual(['send REGISTER', 'save device', 'send 200 REGISTER', 'save push', 'send INVITE'])
+		expect(rig.order).toEqual([
+			'send REGISTER',
+			'save device',
+			'send 200 REGISTER',
+			'save push',
+			'save device',
+			'send INVITE',
+		])
 		expect([rig.words(phone.flow), rig.last(phone.flow, 'INVITE').uri]).toEqual([['200 REGISTER', 'INVITE'], phone.uri])
 		expect(rig.eventNames()).toEqual(['device-foreground', 'device-woke', 'call-released'])
 		expect([...rig.tables.pushes.values()].map(({ wakeMs }) => wakeMs)).toEqual([2_000])

@@ -77,6 +77,9 @@ export class SimStore {
 			case 'token-dead':
 				this.devices.set(device.id, { ...device, tokenDead: true })
 				break
+			case 'wake-times':
+				this.devices.set(device.id, { ...device, wakeTimes: change.wakeTimes })
+				break
 			case 'missed-wakes':
 				this.devices.set(device.id, { ...device, missedWakes: change.missedWakes })
 				break

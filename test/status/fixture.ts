@@ -27,6 +27,7 @@ export function device(id: number, change: Partial<DeviceView> = {}): DeviceView
 			dead: id % 7 === 0,
 		},
 		lastWakeMs: id % 2 === 0 ? 1432 : undefined,
+		hold: { holdMs: 20_000, samples: 0, p95Ms: undefined },
 		missedWakes: 0,
 		suspect: false,
 		...change,

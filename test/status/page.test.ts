@@ -34,6 +34,14 @@ describe('the page', () => {
 		for (const label of Object.values(COUNTER_WORDS)) expect(words).toContain(label)
 	})
 
+	test('shows how long a call waits for a device that has woken before', () => {
+		const known = device(1, { hold: { holdMs: 9_000, samples: 8, p95Ms: 6_000 } })
+		const markup = page({ snapshot: snapshot({ agents: [{ agent: 'sip:1001@pbx.example', devices: [known] }] }) })
+		expect(text(markup)).toContain('hold 9.0 s')
+		expect(markup).toContain('of its last 8 wakes took no longer than 6.0 s')
+		expect(text(page())).not.toMatch(/hold \d/)
+	})
+
 	test('marks a suspect device, with how many pushes woke nobody', () => {
 		const suspect = { agent: 'sip:1001@pbx.example', devices: [device(1, { missedWakes: 4, suspect: true })] }
 		const words = text(page({ snapshot: snapshot({ agents: [suspect] }) }))

@@ -30,6 +30,7 @@ export function device(id: number, changes: Partial<DeviceRecord> = {}): DeviceR
 		reach: 'foreground',
 		tokenDead: false,
 		missedWakes: 0,
+		wakeTimes: [1_400, 2_600],
 		userAgent: 'Phone "é" / 1.0',
 		...changes,
 	}

@@ -51,14 +51,14 @@ test('a device comes back after a restart exactly as it was put', () => {
 })
 
 test('a database of the first version is taken over, its devices as they were', () => {
-	commit(put(device(1, { missedWakes: 2 })))
+	commit(put(device(1, { missedWakes: 2, wakeTimes: [1] })))
 	store.close()
 	const db = new Database(place.path)
-	db.run('ALTER TABLE device DROP COLUMN missed_wakes')
+	for (const column of ['missed_wakes', 'wake_times']) db.run(`ALTER TABLE device DROP COLUMN ${column}`)
 	db.run('PRAGMA user_version = 1')
 	db.close()
 	store = opened(place.path)
-	expect(store.restore(NOW).devices.map(revealed)).toEqual([revealed(device(1))])
+	expect(store.restore(NOW).devices.map(revealed)).toEqual([revealed(device(1, { wakeTimes: [] }))])
 })
 
 test('a put replaces the whole row of that id', () => {
@@ -68,7 +68,7 @@ test('a put replaces the whole row of that id', () => {
 	expect(store.restore(NOW).devices).toEqual([moved])
 })
 
-test('refresh, reach, token-dead, missed-wakes, environment and delete change what they name and nothing else', () => {
+test('refresh, reach, token-dead, missed-wakes, wake-times, environment and delete change what they name and nothing else', () => {
 	commit(put(device(1)), put(device(2)), put(device(3)))
 	commit(
 		{
@@ -83,12 +83,13 @@ test('refresh, reach, token-dead, missed-wakes, environment and delete change wh
 		{ table: 'device', op: 'reach', id: 2, reach: 'background' },
 		{ table: 'device', op: 'token-dead', id: 2 },
 		{ table: 'device', op: 'missed-wakes', id: 2, missedWakes: 4 },
+		{ table: 'device', op: 'wake-times', id: 2, wakeTimes: [900, 1_800] },
 		{ table: 'device', op: 'environment', id: 2, environment: 'production' },
 		{ table: 'device', op: 'delete', id: 3 },
 	)
 	const first = device(1, { expiresAt: NOW + 9, pbxExpiresAt: NOW + 8, registeredAt: NOW + 7, reach: 'background' })
 	const push: PushParams = { ...device(2).push!, environment: 'production' }
-	const second = device(2, { reach: 'background', tokenDead: true, missedWakes: 4, push })
+	const second = device(2, { reach: 'background', tokenDead: true, missedWakes: 4, wakeTimes: [900, 1_800], push })
 	expect(store.restore(NOW).devices.map(revealed)).toEqual([first, second].map(revealed))
 })
 

@@ -142,6 +142,7 @@ export class Bindings {
 				reach: 'foreground',
 				tokenDead: false,
 				missedWakes: 0,
+				wakeTimes: [],
 				userAgent: this.#userAgent() ?? '',
 			},
 			this.#now,

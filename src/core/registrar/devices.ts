@@ -51,6 +51,9 @@ export class Device {
 	tokenDead: boolean
 	/** Accepted pushes in a row without a sign of life after them. */
 	missedWakes: number
+	wakeTimes: readonly number[]
+	/** It has slept through a hold: the last of its wake times stands for a wake that has not come. */
+	overdue = false
 	userAgent: string
 	/** User part of Record-Route for its dialogs: id and HMAC. */
 	readonly routeToken: string
@@ -77,6 +80,7 @@ export class Device {
 		this.reach = record.reach
 		this.tokenDead = record.tokenDead
 		this.missedWakes = record.missedWakes
+		this.wakeTimes = record.wakeTimes
 		this.userAgent = record.userAgent
 		this.routeToken = routeToken
 		this.moveTo(record.contact)
@@ -107,7 +111,7 @@ export class Device {
 
 	record(): DeviceRecord {
 		const { id, key, contact, flow, push, expiresAt, pbxExpiresAt, registeredAt, reach, tokenDead } = this
-		const { missedWakes, userAgent } = this
+		const { missedWakes, wakeTimes, userAgent } = this
 		return {
 			id,
 			agent: this.agent.aor,
@@ -121,6 +125,7 @@ export class Device {
 			reach,
 			tokenDead,
 			missedWakes,
+			wakeTimes,
 			userAgent,
 		}
 	}

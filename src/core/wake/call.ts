@@ -5,6 +5,7 @@
  * they register. The call is over when the caller has a final response; its branches may live on to take it back.
  */
 import { Deadline } from '../../lib/deadlines.ts'
+import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import type { Due, ServerTransaction, Timed } from '../../transaction/transactions.ts'
 import type { PushResultInput } from '../inputs.ts'
@@ -37,7 +38,8 @@ export class AgentCall implements BranchOwner, Timed {
 	readonly source: Flow
 	readonly server: ServerTransaction
 	readonly receivedAt: number
-	readonly holdUntil: number
+	/** Sleeping devices are waited for until then, ms since the epoch. */
+	holdUntil: number
 	readonly toTag: string
 	branches: Branch[] = []
 	/** The caller has its final response, because of this. */
@@ -79,7 +81,7 @@ export class AgentCall implements BranchOwner, Timed {
 
 	/** A call that just came: one branch for each device. */
 	offer(devices: readonly Device[], now: number): void {
-		this.calls.context.deadlines.at(this.#holdEnds, this.holdUntil)
+		this.calls.context.deadlines.at(this.#holdEnds, this.#patientUntil)
 		for (const device of devices)
 			this.branches.push(new Branch(this, device.id, newBranch(this.calls.context, this.invite)))
 		for (const branch of this.branches) {
@@ -243,6 +245,7 @@ export class AgentCall implements BranchOwner, Timed {
 	}
 
 	wake(branch: Branch, now: number): void {
+		if (branch.device !== undefined) this.#waitFor(this.calls.wakeTimes.holdMs(branch.device), now)
 		this.#hold.wake(branch, now)
 	}
 
@@ -292,10 +295,28 @@ export class AgentCall implements BranchOwner, Timed {
 		if (this.calls.context.settings.ringingOnPush && this.over === undefined) this.#caller.ring(now)
 	}
 
+	/** Never past `--hold`, nor past what the caller's Expires leaves (RFC 3261 §13.2.1). */
+	#waitFor(ms: number, now: number): void {
+		const expiresSec = Number.parseInt(this.invite.first(Header.Expires) ?? '', 10)
+		const expiresAt = Number.isNaN(expiresSec) ? Infinity : this.receivedAt + expiresSec * 1000
+		this.holdUntil = Math.max(this.holdUntil, Math.min(now + ms, this.#patientUntil, expiresAt))
+		this.calls.context.deadlines.at(this.#holdEnds, this.holdUntil)
+	}
+
+	/** The longest that a call waits for anybody who does not ring. */
+	get #patientUntil(): number {
+		return this.receivedAt + this.calls.context.settings.holdMs
+	}
+
 	#holdOver(now: number): void {
 		if (this.over !== undefined) return
+		for (const { state, push, device } of this.branches)
+			if (state === 'waking' && push === 'accepted' && device !== undefined) this.calls.wakeTimes.missed(device)
 		/* a phone that rings may go on ringing, and others may still join it */
 		if (this.branches.some(({ state }) => state === 'proceeding' || state === 'cancelling')) return
+		/* one that has the INVITE only now is given time to ring; who sleeps may still join it, but is not waited for */
+		if (now < this.#patientUntil && this.branches.some(({ state }) => state === 'calling' || state === 'probing'))
+			return this.calls.context.deadlines.at(this.#holdEnds, this.#patientUntil)
 		this.#reasons = HOLD_OVER
 		for (const branch of this.branches) branch.end(now)
 		this.settle(now)

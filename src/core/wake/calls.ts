@@ -19,6 +19,7 @@ import { AgentCall } from './call.ts'
 import type { Branch } from './device-branch.ts'
 import { callerOf } from './payload.ts'
 import { Pushes } from './pushes.ts'
+import { WakeTimes } from './wake-times.ts'
 
 /** Calls to agents at once, ghosts included: about 8 kB each. Beyond it the PBX gets 503 and tries elsewhere. */
 export const MAX_CALLS = 20_000
@@ -38,6 +39,7 @@ export class Calls {
 	readonly pings: Pings
 	readonly availability: Availability
 	readonly pushes: Pushes
+	readonly wakeTimes: WakeTimes
 	readonly #own: OwnAddresses
 	readonly #calls = new Set<AgentCall>()
 	readonly #byAgent = new Map<string, Set<AgentCall>>()
@@ -61,6 +63,7 @@ export class Calls {
 		this.pings = pings
 		this.availability = availability
 		this.#own = own
+		this.wakeTimes = new WakeTimes(context)
 		this.pushes = new Pushes(context, suspicion, availability, outcomes)
 	}
 
@@ -100,7 +103,8 @@ export class Calls {
 		const record = {
 			id: this.context.id(),
 			receivedAt: now,
-			holdUntil: now + this.context.settings.holdMs,
+			/* nobody is waited for yet */
+			holdUntil: now,
 			toTag: this.context.toTag(),
 		}
 		const call = new AgentCall(this, server, invite, source, agent.aor, record)
@@ -165,7 +169,8 @@ export class Calls {
 	// — devices —
 
 	deviceRegistered(device: Device, now: number): void {
-		this.pushes.registered(device, now)
+		const wakeMs = this.pushes.registered(device, now)
+		if (wakeMs !== undefined) this.wakeTimes.woke(device, wakeMs)
 		const calls = this.#byAgent.get(device.agent.aor)
 		if (calls === undefined) return
 		for (const call of [...calls]) call.registered(device, now)

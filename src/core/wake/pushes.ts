@@ -166,14 +166,14 @@ export class Pushes {
 		return sentAt + this.#context.settings.holdMs + GHOST_MS
 	}
 
-	/** A REGISTER after a push: the device woke. */
-	registered(device: Device, now: number): void {
+	/** A REGISTER after a push: the device woke. How long that took, ms; undefined where it was no wake. */
+	registered(device: Device, now: number): number | undefined {
 		this.#suspicion.alive(device)
 		const pushed = this.#wakes.get(device.id)
-		if (pushed === undefined) return
+		if (pushed === undefined) return undefined
 		this.#wakes.delete(device.id)
 		const wakeMs = now - pushed.sentAt
-		if (now >= this.#wakeableUntil(pushed)) return
+		if (now >= this.#wakeableUntil(pushed)) return undefined
 		device.lastWakeMs = wakeMs
 		this.#context.counters.wakes++
 		this.#record({ ...pushed, wakeMs })
@@ -181,6 +181,7 @@ export class Pushes {
 		const { wakeSlowMs } = this.#context.settings
 		if (wakeSlowMs > 0 && wakeMs > wakeSlowMs)
 			this.#context.event('wake-slow', { agent: device.agent.aor, device: device.id, push: pushed.pushId, wakeMs })
+		return wakeMs
 	}
 
 	#record(row: PushOutcomeRecord): void {
