@@ -3,7 +3,7 @@
  * agent (max_contacts=1, remove_existing=yes), Min-Expires, qualify, calls both ways.
  */
 import { headerParam, type NameAddr, parseNameAddr } from '../sip/address.ts'
-import type { HeaderRow } from '../sip/build.ts'
+import { type HeaderRow, request } from '../sip/build.ts'
 import { Header } from '../sip/headers.ts'
 import type { SipMessage } from '../sip/message.ts'
 import { hostPort, parseUri } from '../sip/uri.ts'
@@ -99,6 +99,18 @@ export class Pbx extends UserAgent {
 		const hop = endpointOf(contact)
 		if (hop === undefined) return false
 		this.ping(agent, contact, `<sip:asterisk@${this.self.address}>`, hop, now)
+		return true
+	}
+
+	/** MESSAGE to an agent's Contact (RFC 3428). False: it has none. */
+	message(agent: string, body: string, now: number): boolean {
+		const uri = this.binding(agent, now)?.contact ?? ''
+		const hop = endpointOf(uri)
+		if (hop === undefined) return false
+		const from = `"Asterisk" <sip:asterisk@${hostPort(this.self.address, this.self.port)}>;tag=${this.token(10)}`
+		const parts = { method: 'MESSAGE', uri, via: this.via(), from, to: `<${uri}>`, callId: this.token(20), cseq: 1 }
+		const bytes = request({ ...parts, rows: [this.identity()], contentType: 'text/plain', body })
+		this.transactions.request(bytes, hop, now, () => {})
 		return true
 	}
 

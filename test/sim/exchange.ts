@@ -97,6 +97,10 @@ export class Exchange {
 		this.#act(`asks whether ${agent} can be called`, (pbx, now) => pbx.qualify(agent, now))
 	}
 
+	message(agent: string): void {
+		this.#act(`writes to ${agent}`, (pbx, now) => pbx.message(agent, 'Are you there?', now))
+	}
+
 	/** The run is over: every call ends. */
 	retire(): void {
 		this.#isRetired = true

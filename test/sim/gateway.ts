@@ -177,7 +177,7 @@ export class SimGateway {
 				return network.send(effect.bytes, self, peer)
 			}
 			case 'push': {
-				const { callId } = JSON.parse(effect.payload) as { callId: string }
+				const { callId = '' } = JSON.parse(effect.payload) as { callId?: string }
 				record.add(now, { kind: 'push', push: effect, callId })
 				return this.#parts.onPush(effect, record.life)
 			}

@@ -24,6 +24,8 @@ export interface HandsetPlan {
 	readonly instance: string | undefined
 	/** '' where it has none. */
 	readonly token: string
+	/** The one for all that is no call; '' where it has none. */
+	readonly ordinary: string
 	readonly push: PushDialect
 	readonly expiresSec: number
 	readonly expiresIn: 'header' | 'contact'

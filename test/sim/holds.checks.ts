@@ -46,12 +46,13 @@ export function released(ledger: Ledger): string[] {
 	})
 }
 
-/** Not refused, not answered, not removed, not lost with a kill. */
+/** Not refused, not taken back, not answered, not removed, not lost with a kill. */
 function isWaiting(ledger: Ledger, hold: Hold, until: number): boolean {
 	return ledger.entries.slice(hold.index, until).every((entry) => {
 		if (entry.kind === 'killed')
 			return entry.stored.calls.some(({ branches }) => branches.some(({ branch }) => branch === hold.branch))
-		if (entry.kind === 'push-result') return entry.result.pushId !== hold.pushId || !isRefusal(entry)
+		if (entry.kind === 'push-result')
+			return entry.result.pushId !== hold.pushId || !(isRefusal(entry) || entry.result.outcome.kind === 'withdrawn')
 		if (entry.kind === 'in')
 			return (
 				entry.message.via.branch !== hold.branch &&

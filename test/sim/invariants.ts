@@ -3,6 +3,7 @@ import { answeredOnce, cancelled, ghosts, heldNoLonger, hungUp, toldOnce } from 
 import { heldUntilRegistered, oncePushed, oneBranch, proven, refused, released, withInvite } from './holds.checks.ts'
 import { Ledger } from './ledger.ts'
 import { MET } from './met.ts'
+import { messagedOnce, toItsToken } from './notices.checks.ts'
 import { qualifiedAsTold, suspectedRightly, toldByTurns } from './reach.checks.ts'
 import type { Counts } from './tally.ts'
 import { admitted, hidden, noted, settled, sound, stable } from './walls.checks.ts'
@@ -22,6 +23,8 @@ export const INVARIANTS: Readonly<Record<string, Check>> = {
 	'5. no push to a device proven awake': proven,
 	'5. at most one push for each call and device': oncePushed,
 	'6. no push without an INVITE behind it': withInvite,
+	'6. a call alone goes to a VoIP token': toItsToken,
+	'a MESSAGE has one answer, and goes to one device': messagedOnce,
 	'7. a 2xx to REGISTER goes out only after its binding is committed, and no kill loses one': noted('7'),
 	'8. a refused push ends its hold at once': refused,
 	'9. no pn-* parameter leaves the gateway': hidden,

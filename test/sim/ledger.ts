@@ -72,7 +72,10 @@ export class Ledger {
 	readonly calls = new Map<string, Call>()
 	readonly holds: Hold[] = []
 	readonly offers: Offer[] = []
+	/** For calls. */
 	readonly pushes: Push[] = []
+	/** For all else. */
+	readonly notices: Push[] = []
 	readonly pushResults: PushResult[] = []
 	readonly registrations = new Map<string, Registration>()
 	readonly kills: Killed[] = []
@@ -190,7 +193,7 @@ export class Ledger {
 	#enter(entry: Entry): void {
 		if (entry.kind === 'in') this.#enterIn(entry)
 		else if (entry.kind === 'out') this.#enterOut(entry)
-		else if (entry.kind === 'push') this.pushes.push(entry)
+		else if (entry.kind === 'push') (entry.push.kind === 'voip' ? this.pushes : this.notices).push(entry)
 		else if (entry.kind === 'push-result') this.pushResults.push(entry)
 		else if (entry.kind === 'killed') this.kills.push(entry)
 		else if (entry.kind === 'note') {

@@ -58,6 +58,9 @@ const HOSTILE: Readonly<Record<string, Count>> = {
 	'APNs refuses: ServiceUnavailable': refusedBy('ServiceUnavailable'),
 	'APNs stalls': refusedBy('timeout'),
 	'APNs goes away': noted(/^APNs: goes away/),
+	'a sleeping phone is told of a message': ({ notices }) => count(notices, ({ push }) => push.kind === 'alert'),
+	'a sleeping phone is fetched for a request in a call, or to refresh its binding': ({ notices }) =>
+		count(notices, ({ push }) => push.kind === 'background'),
 	'APNs loses a push': noted(/^APNs: loses/),
 	'APNs delivers a push twice': deliveredTwice,
 

@@ -48,6 +48,8 @@ export interface Scenario {
 	>
 	readonly handsets: readonly HandsetPlan[]
 	readonly events: Events
+	/** The PBX sends a MESSAGE this often. */
+	readonly messages: number
 }
 
 export function isPbx({ address }: Endpoint): boolean {
@@ -68,7 +70,20 @@ export function scenarioOf(chance: Chance): Scenario {
 		events: eventsOf(chance),
 	}
 	/* drawn last: what was drawn before stays as it was */
-	return { ...scenario, settings: { ...scenario.settings, minExpiresSec: chance.is(0.25) ? 120 : 0 } }
+	return {
+		...scenario,
+		settings: { ...scenario.settings, minExpiresSec: chance.is(0.25) ? 120 : 0 },
+		handsets: scenario.handsets.map((plan) => (chance.is(0.3) ? withOrdinary(plan, chance.hex(64)) : plan)),
+		messages: chance.is(0.5) ? chance.between(1, 4) : 0,
+	}
+}
+
+/** As linphone has it: a second token, for all that is no call. */
+function withOrdinary(plan: HandsetPlan, ordinary: string): HandsetPlan {
+	const { push, token } = plan
+	if (push.dialect !== 'rfc8599') return plan
+	const prid = `${token}:voip&${ordinary}:remote`
+	return { ...plan, ordinary, push: { ...push, prid, param: `${push.param}&remote` } }
 }
 
 function settingsOf(chance: Chance): Settings {
@@ -163,6 +178,7 @@ function handsetOf(chance: Chance, agent: string, n: number, i: number): Handset
 		instance:
 			hasInstance || (token === '' && i > 0) ? `urn:uuid:${chance.hex(8)}-0000-4000-8000-${chance.hex(12)}` : undefined,
 		token,
+		ordinary: '',
 		push: dialectOf(chance, token),
 		expiresSec: chance.one([20, 60, 600, 3_600]),
 		expiresIn: chance.one(['header', 'contact']),

@@ -55,7 +55,9 @@ function trespass({ message }: Out, allowed: ReadonlySet<string> | undefined): s
 
 /** Invariant 9: a phone sees its own parameters in the 2xx to its REGISTER, and nobody sees any elsewhere. */
 export function hidden(ledger: Ledger): string[] {
-	const tokens = ledger.world.handsets.flatMap(({ plan: { token } }) => (token === '' ? [] : [token]))
+	const tokens = ledger.world.handsets.flatMap(({ plan }) =>
+		[plan.token, plan.ordinary].filter((token) => token !== ''),
+	)
 	return ledger.outs.flatMap((out) => {
 		const text = bytesText(out.message)
 		ledger.judge()
@@ -67,8 +69,8 @@ export function hidden(ledger: Ledger): string[] {
 
 function isOwnAnswer(ledger: Ledger, { message, peer }: Out, shown: readonly string[]): boolean {
 	if (isPbx(peer) || message.cseqMethod !== 'REGISTER' || message.status !== 200) return false
-	const own = ledger.registrations.get(`${message.callId} ${message.cseq}`)?.handset.plan.token
-	return shown.every((token) => token === own)
+	const own = ledger.registrations.get(`${message.callId} ${message.cseq}`)?.handset.plan
+	return shown.every((token) => token === own?.token || token === own?.ordinary)
 }
 
 /** Invariant 10. */

@@ -102,7 +102,9 @@ export class Watch {
 	/** Invariant 13. */
 	#noSecret(text: string, where: string, now: number): void {
 		this.#judge('13')
-		const leak = this.#handsets.some(({ plan: { token } }) => token !== '' && text.includes(token))
+		const leak = this.#handsets.some(({ plan }) =>
+			[plan.token, plan.ordinary].some((token) => token !== '' && text.includes(token)),
+		)
 		if (leak || /digest |response=|eyJ/i.test(text)) this.#fault(now, '13', `${where} shows a secret: ${text}`)
 	}
 

@@ -58,6 +58,8 @@ export class World {
 	readonly begin = BEGIN
 	readonly #apns: SimApns
 	readonly #strangers: Strangers
+	/** Who sends messages, when, and to whom. */
+	readonly #writer: Chance
 	#strangersSeen = 0
 	#scanned = 0
 	#pbxForgot = false
@@ -91,6 +93,7 @@ export class World {
 			agents: [...scenario.pbx.agents.keys()],
 			instances: scenario.handsets.flatMap(({ instance }) => instance ?? []),
 		})
+		this.#writer = seeds.fork()
 	}
 
 	run(): void {
@@ -121,7 +124,7 @@ export class World {
 	}
 
 	#deliver({ token, pushId }: PushEffect): void {
-		this.handsets.find(({ plan }) => plan.token === token.reveal())?.pushed(pushId)
+		this.handsets.find(({ plan }) => [plan.token, plan.ordinary].includes(token.reveal()))?.pushed(pushId)
 	}
 
 	#plan(): void {
@@ -143,6 +146,16 @@ export class World {
 		this.#times(events.knocks, () => this.#knock())
 		this.#times(events.usurpations, () => this.#usurp(handset()))
 		this.#times(events.qualifies, () => this.exchange.qualify(handset().plan.agent))
+		this.#planMessages()
+	}
+
+	#planMessages(): void {
+		const { agenda, scenario } = this
+		const writer = this.#writer
+		for (let i = 0; i < scenario.messages; i++)
+			agenda.after(writer.between(1_000, scenario.lengthMs), () =>
+				this.exchange.message(writer.one(this.handsets).plan.agent),
+			)
 	}
 
 	#times(count: number, what: () => void): void {
