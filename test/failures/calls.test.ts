@@ -4,6 +4,7 @@
  */
 import { expect, test } from 'bun:test'
 import { SILENCE_MS } from '../../src/core/wake/device-branch.ts'
+import { MIN_HOLD_MS, MIN_WAKES_TO_LEARN } from '../../src/core/wake/wake-times.ts'
 import { Header } from '../../src/sip/headers.ts'
 import {
 	ACCEPTED,
@@ -121,6 +122,27 @@ test('7: a phone that does not come back in time costs the queue no more than th
 	rig.pushed(ACCEPTED)
 	rig.advance(rig.settings.holdMs)
 	expect([verdicts(rig), rig.pushes.length]).toEqual([['100 INVITE', '480 INVITE'], 1])
+})
+
+test('7: for a phone that always woke quickly a call does not wait as long as for one that is not known', () => {
+	const { rig, phone } = asleep()
+	for (let i = 0; i < MIN_WAKES_TO_LEARN; i++) {
+		const call = { callId: `call-${i}`, branch: `z9hG4bK${i}` }
+		calls(rig, call)
+		rig.pushed(ACCEPTED)
+		rig.advance(1_500)
+		wakes(rig, phone)
+		rig.from(phone.flow, answerTo(rig.last(phone.flow, 'INVITE'), 486))
+		rig.from(PBX, requestText('ACK', { ...call, contact: '' }))
+		fallAsleep(rig)
+	}
+	calls(rig)
+	rig.pushed(ACCEPTED)
+	rig.advance(MIN_HOLD_MS - 1)
+	expect(verdicts(rig)).toEqual(['100 INVITE'])
+	rig.advance(1)
+	expect(verdicts(rig)).toEqual(['100 INVITE', '480 INVITE'])
+	expect(MIN_HOLD_MS).toBeLessThan(rig.settings.holdMs)
 })
 
 test('8: the INVITE follows the 2xx to REGISTER in the same turn', () => {
