@@ -20,6 +20,8 @@ const TABLE = {
 	'status-line': [0, 'Malformed status line'],
 	version: [505, 'SIP version not supported'],
 	'length-malformed': [400, 'Malformed Content-Length'],
+	'length-missing': [400, 'Missing Content-Length'],
+	'message-too-large': [513, 'Message too large'],
 	'length-conflict': [400, 'Conflicting Content-Length rows'],
 	'body-short': [400, 'Body shorter than Content-Length'],
 	'via-missing': [0, 'Missing Via'],

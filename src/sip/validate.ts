@@ -14,7 +14,7 @@ export const MAX_CSEQ = 4_294_967_295
 /** RFC 3261 §20.22. A greater value counts as absent (RFC 4475 §3.1.2.4). */
 export const MAX_MAX_FORWARDS = 255
 /** More than any datagram holds; a greater Content-Length is malformed all the same. */
-const MAX_CONTENT_LENGTH = 0x7fff_ffff
+export const MAX_CONTENT_LENGTH = 0x7fff_ffff
 
 /** What the rows say, gathered row by row; `code` is the first thing wrong with them. */
 export class Reading {
