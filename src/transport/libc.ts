@@ -12,8 +12,14 @@ const NAMES = ['libc.so.6', 'libc.musl-x86_64.so.1', 'libc.musl-aarch64.so.1']
 
 const SOL_IP = 0
 const SOL_SOCKET = 1
+const SOL_TCP = 6
+const TCP_KEEPIDLE = 4
+const TCP_KEEPINTVL = 5
+const TCP_USER_TIMEOUT = 18
 const SOL_IPV6 = 41
+const SO_SNDBUF = 7
 const SO_RCVBUF = 8
+const SO_KEEPALIVE = 9
 const IP_RECVERR = 11
 const SO_REUSEPORT = 15
 const IPV6_RECVERR = 25
@@ -23,6 +29,9 @@ const SO_MEMINFO = 55
 const MEMINFO_RCVBUF = 1
 const MEMINFO_DROPS = 8
 const MEMINFO_WORDS = 9
+
+/** Between two questions to a silent far end; the user timeout says how many there are. */
+const KEEP_ALIVE_AGAIN_SEC = 8
 
 const AF_INET = 2
 const SOCK_DGRAM = 2
@@ -73,6 +82,23 @@ export function ignoreIcmpErrors(fd: number): void {
 /** Past net.core.rmem_max where the process may (CAP_NET_ADMIN), else up to it. */
 export function setReceiveBuffer(fd: number, bytes: number): void {
 	if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes)) setOption(fd, SOL_SOCKET, SO_RCVBUF, bytes)
+}
+
+/**
+ * Of a TCP socket, or of all that a listening one accepts from now on: they inherit it. False where it cannot be had.
+ * `keepAliveSec`: silence before the kernel asks; `userTimeoutMs`: how long it waits for any acknowledgement.
+ */
+export function boundSilence(fd: number, keepAliveSec: number, userTimeoutMs: number): boolean {
+	const timed =
+		setOption(fd, SOL_TCP, TCP_USER_TIMEOUT, userTimeoutMs) && setOption(fd, SOL_TCP, TCP_KEEPIDLE, keepAliveSec)
+	return (
+		timed && setOption(fd, SOL_TCP, TCP_KEEPINTVL, KEEP_ALIVE_AGAIN_SEC) && setOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1)
+	)
+}
+
+/** As {@link boundSilence}: for the socket, or for all it accepts. */
+export function setSendBuffer(fd: number, bytes: number): boolean {
+	return setOption(fd, SOL_SOCKET, SO_SNDBUF, bytes)
 }
 
 export function setPortSharing(fd: number, shared: boolean): boolean {

@@ -305,6 +305,10 @@ const BIND_HINTS: ReadonlyMap<string, string> = new Map([
 ])
 
 function bindFault({ address, port }: UdpOptions, error: Error): string {
-	const hint = BIND_HINTS.get(codeOf(error)) ?? error.message
-	return `Cannot listen on UDP ${address} port ${port}: ${hint}.`
+	return `Cannot listen on UDP ${address} port ${port}: ${bindHint(error)}.`
+}
+
+/** Why a socket cannot be bound, in words. */
+export function bindHint(error: Error): string {
+	return BIND_HINTS.get(codeOf(error)) ?? error.message
 }

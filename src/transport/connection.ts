@@ -1,0 +1,215 @@
+/** One open connection: messages in, messages out, and what waits for a slow reader. */
+import type { Flow } from '../core/model.ts'
+import { Deadline, type Deadlines } from '../lib/deadlines.ts'
+import type { Codec, Item } from './codec.ts'
+import { CLOSE_MS, type StreamLimits } from './stream-limits.ts'
+import type { Party, Wire } from './wire.ts'
+
+/** Something whose time is up. */
+export interface Expiring {
+	expire(): void
+}
+
+/** Counts since the start. */
+export interface StreamStats {
+	accepted: number
+	/** Turned away at once: too many, too many of one source, or not admitted. */
+	refused: number
+	/** TLS, PROXY header or WebSocket upgrade came to nothing. */
+	setupFailed: number
+	messages: number
+	sent: number
+	/** No such connection any more, or it was closed over it. */
+	sendFailed: number
+	/** Closed: their time for a first or a whole message, or for any octet, was up. */
+	timedOut: number
+	/** Closed: too much waited for them. */
+	slowReaders: number
+	/** Closed: their framing was lost. */
+	faults: number
+}
+
+/** What a connection needs of the house. None of these calls back into it, but for `send` and `close`. */
+export interface ConnectionOwner {
+	readonly limits: StreamLimits
+	readonly stats: StreamStats
+	readonly deadlines: Deadlines<Expiring>
+	message(connection: Connection, bytes: Uint8Array): void
+	pong(connection: Connection): void
+	fault(connection: Connection, item: Item & { kind: 'fault' }): void
+	/** It takes no more messages. Once. */
+	left(connection: Connection): void
+	/** Its socket is gone, after {@link left}. Once. */
+	gone(connection: Connection): void
+	failed(error: Error): void
+}
+
+type State = 'open' | 'closing' | 'closed'
+/** What the deadline is for. */
+type Awaits = 'first' | 'rest' | 'any' | 'close'
+
+export class Connection implements Party, Expiring {
+	readonly flow: Flow
+	/** As the population knows it. */
+	readonly source: string | undefined
+	readonly #owner: ConnectionOwner
+	readonly #wire: Wire
+	readonly #codec: Codec
+	readonly #deadline = new Deadline<Expiring>(this)
+	#state: State = 'open'
+	#awaits: Awaits = 'first'
+	/** Octets the kernel had no room for, oldest first. */
+	#queue: Uint8Array[] | undefined
+	#queued = 0
+
+	constructor(owner: ConnectionOwner, wire: Wire, flow: Flow, source: string | undefined, codec: Codec) {
+		this.#owner = owner
+		this.#wire = wire
+		this.#codec = codec
+		this.flow = flow
+		this.source = source
+		wire.data = this
+		this.#await('first', owner.limits.firstMessageMs)
+	}
+
+	/** False: it is closed, or was over this. */
+	send(message: Uint8Array): boolean {
+		return this.#state === 'open' && this.#write(this.#codec.encode(message))
+	}
+
+	/** False where the protocol has no ping of its own. */
+	ping(): boolean {
+		const ping = this.#state === 'open' ? this.#codec.ping() : undefined
+		return ping !== undefined && this.#write(ping)
+	}
+
+	/** What was sent goes out, for {@link CLOSE_MS} at the most. */
+	close(): void {
+		if (this.#state !== 'open') return
+		const farewell = this.#codec.farewell()
+		if (farewell !== undefined && !this.#write(farewell)) return
+		this.#leave()
+	}
+
+	/** At once. */
+	abort(): void {
+		if (this.#state === 'closed') return
+		this.#wire.terminate()
+		this.closed()
+	}
+
+	expire(): void {
+		if (this.#awaits !== 'close') this.#owner.stats.timedOut++
+		this.abort()
+	}
+
+	received(bytes: Uint8Array): void {
+		if (this.#state !== 'open') return
+		this.#codec.push(bytes)
+		for (let item = this.#codec.next(); item !== undefined; item = this.#codec.next()) {
+			this.#perform(item)
+			if (this.#state !== 'open') return
+		}
+		this.#awaitMore()
+	}
+
+	drained(): void {
+		const queue = this.#queue
+		if (queue === undefined) return
+		let done = 0
+		for (const bytes of queue) {
+			const taken = this.#wire.write(bytes)
+			if (taken < 0) return this.abort()
+			this.#queued -= taken
+			if (taken < bytes.length) {
+				queue[done] = bytes.subarray(taken)
+				break
+			}
+			done++
+		}
+		queue.splice(0, done)
+		if (queue.length > 0) return
+		this.#queue = undefined
+		if (this.#state === 'closing') this.#wire.end()
+	}
+
+	handshaken(): void {}
+
+	closed(): void {
+		if (this.#state === 'closed') return
+		const wasOpen = this.#state === 'open'
+		this.#state = 'closed'
+		this.#queue = undefined
+		this.#owner.deadlines.disarm(this.#deadline)
+		if (wasOpen) this.#owner.left(this)
+		this.#owner.gone(this)
+	}
+
+	failed(error: Error): void {
+		this.#owner.failed(error)
+	}
+
+	#perform(item: Item): void {
+		switch (item.kind) {
+			case 'message':
+				if (this.#awaits === 'first') this.#awaits = 'any'
+				this.#owner.stats.messages++
+				return this.#owner.message(this, item.bytes)
+			case 'answer':
+				this.#write(item.bytes)
+				return
+			case 'pong':
+				return this.#owner.pong(this)
+			case 'end':
+				if (this.#write(item.bytes)) this.#leave()
+				return
+			case 'fault':
+				this.#owner.stats.faults++
+				this.#owner.fault(this, item)
+				return this.close()
+		}
+	}
+
+	/** False: too much waits, and the connection is gone. */
+	#write(bytes: Uint8Array): boolean {
+		if (this.#queue !== undefined) return this.#enqueue(bytes)
+		const taken = this.#wire.write(bytes)
+		if (taken === bytes.length) return true
+		if (taken >= 0) return this.#enqueue(taken === 0 ? bytes : bytes.subarray(taken))
+		this.abort()
+		return false
+	}
+
+	#enqueue(bytes: Uint8Array): boolean {
+		this.#queued += bytes.length
+		if (this.#queued > this.#owner.limits.queuedBytes) {
+			this.#owner.stats.slowReaders++
+			this.abort()
+			return false
+		}
+		this.#queue ??= []
+		this.#queue.push(bytes)
+		return true
+	}
+
+	/** No more messages either way; the socket goes when what waits is sent. */
+	#leave(): void {
+		this.#state = 'closing'
+		this.#await('close', CLOSE_MS)
+		this.#owner.left(this)
+		if (this.#queue === undefined) this.#wire.end()
+	}
+
+	/** A first message and the rest of one have their time from when they were due, whatever comes meanwhile. */
+	#awaitMore(): void {
+		if (this.#awaits === 'first') return
+		const { partialMs, idleMs } = this.#owner.limits
+		if (this.#codec.held === 0) this.#await('any', idleMs)
+		else if (this.#awaits !== 'rest') this.#await('rest', partialMs)
+	}
+
+	#await(what: Awaits, durationMs: number): void {
+		this.#awaits = what
+		this.#owner.deadlines.after(this.#deadline, performance.now(), durationMs)
+	}
+}

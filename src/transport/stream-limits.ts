@@ -1,0 +1,74 @@
+/** What strangers may cost a stream listener. */
+
+/** Each an option of the listener; the defaults below say why. */
+export interface StreamLimits {
+	/** Default {@link MAX_CONNECTIONS}. */
+	readonly connections: number
+	/** Default {@link MAX_CONNECTIONS_PER_SOURCE}. */
+	readonly perSource: number
+	/** Default {@link MAX_HANDSHAKES}. */
+	readonly handshakes: number
+	/** Default {@link SETUP_MS}. */
+	readonly setupMs: number
+	/** Default {@link FIRST_MESSAGE_MS}. */
+	readonly firstMessageMs: number
+	/** Default {@link PARTIAL_MESSAGE_MS}. */
+	readonly partialMs: number
+	/** Default {@link IDLE_MS}. */
+	readonly idleMs: number
+	/** Default {@link MAX_QUEUED_BYTES}. */
+	readonly queuedBytes: number
+}
+
+/** The gateway is built for some 50,000 devices, each with one connection; at 8 kB each over TLS that is 400 MB. */
+export const MAX_CONNECTIONS = 50_000
+
+/** One source is one IPv4 address or IPv6 /64: a contact centre of 1,000 seats behind one NAT, twice while it moves. */
+export const MAX_CONNECTIONS_PER_SOURCE = 2_000
+
+/** PROXY header, TLS handshake or WebSocket upgrade not finished. Some 30 kB each; half a second of ECDSA handshakes. */
+export const MAX_HANDSHAKES = 1_024
+
+/** From accept until the connection can carry SIP: a TLS handshake over a bad mobile network takes three seconds. */
+export const SETUP_MS = 10_000
+
+/** A phone opens a connection to say something. One that says nothing holds memory for nobody. */
+export const FIRST_MESSAGE_MS = 10_000
+
+/** From the first octet of a message to its last: 65 kB over the slowest mobile network there is. */
+export const PARTIAL_MESSAGE_MS = 10_000
+
+/** Without an octet from the far end. Phones are pinged every few seconds; 16 minutes outlast RFC 5626's Flow-Timer. */
+export const IDLE_MS = 960_000
+
+/** Some 200 SIP messages that a far end does not read, beside {@link SEND_BUFFER_BYTES} in the kernel: it is gone or hostile. */
+export const MAX_QUEUED_BYTES = 256 << 10
+
+/** Of the kernel, for each connection; it books twice that. By itself it would take 4 MB from a far end that never reads. */
+export const SEND_BUFFER_BYTES = 128 << 10
+
+/** What was sent and is not acknowledged in this time never will be: as long as RFC 3261's timer F, and no call waits longer. */
+export const USER_TIMEOUT_MS = 32_000
+
+/** A silent far end is asked by the kernel after this. For the sake of NATs on the way, and of half-open connections. */
+export const KEEP_ALIVE_SEC = 60
+
+/** How long a connection may take to carry its last octets away. */
+export const CLOSE_MS = 2_000
+
+/** Connecting to a PBX, TLS handshake included: two SYNs lost, and a second to spare (RFC 6298: 1 s, 2 s). */
+export const CONNECT_MS = 4_000
+
+/** Deadlines are looked at this often: none above is shorter than eight of these. */
+export const SWEEP_MS = 250
+
+export const STREAM_LIMITS: StreamLimits = {
+	connections: MAX_CONNECTIONS,
+	perSource: MAX_CONNECTIONS_PER_SOURCE,
+	handshakes: MAX_HANDSHAKES,
+	setupMs: SETUP_MS,
+	firstMessageMs: FIRST_MESSAGE_MS,
+	partialMs: PARTIAL_MESSAGE_MS,
+	idleMs: IDLE_MS,
+	queuedBytes: MAX_QUEUED_BYTES,
+}
