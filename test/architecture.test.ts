@@ -26,6 +26,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 	core: ['lib', 'sip', 'transaction'],
 	config: ['lib'],
 	...Object.fromEntries(EDGES.map((edge) => [edge, ['lib', 'log']])),
+	/* a stream is cut into messages by the rules of SIP */
+	transport: ['lib', 'log', 'sip'],
 	demo: ['lib', 'log', 'sip'],
 	'': [...PURE, ...EDGES, OUTSIDE],
 	status: ['lib', 'log', OUTSIDE],

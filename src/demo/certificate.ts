@@ -14,11 +14,14 @@ export interface Certificate {
 /** One day before and after: enough for clocks that disagree and for a demo left running overnight. */
 const VALID_MS = 24 * 3600 * 1000
 
-/** Makes a key pair and a certificate for `localhost` and 127.0.0.1, valid from a day before `nowMs` (epoch) to a day after. */
-export function makeCertificate(nowMs: number): Certificate {
+/**
+ * Makes a key pair and a certificate for these DNS names and 127.0.0.1, valid from a day before `nowMs` (epoch) to a day
+ * after.
+ */
+export function makeCertificate(nowMs: number, names: readonly string[] = ['localhost']): Certificate {
 	const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 	const spki = new Uint8Array(keys.publicKey.export({ type: 'spki', format: 'der' }))
-	const tbs = tbsCertificate(spki, nowMs)
+	const tbs = tbsCertificate(spki, nowMs, names)
 	const signature = new Uint8Array(sign('sha256', tbs, keys.privateKey))
 	const der = sequence(tbs, ECDSA_WITH_SHA256, bitString(signature))
 	return {
@@ -28,8 +31,8 @@ export function makeCertificate(nowMs: number): Certificate {
 }
 
 /** RFC 5280 §4.1.2, its fields in order. */
-function tbsCertificate(spki: Uint8Array, nowMs: number): Uint8Array {
-	const name = sequence(tlv(SET, sequence(oid(2, 5, 4, 3), tlv(UTF8_STRING, ascii('localhost')))))
+function tbsCertificate(spki: Uint8Array, nowMs: number, names: readonly string[]): Uint8Array {
+	const name = sequence(tlv(SET, sequence(oid(2, 5, 4, 3), tlv(UTF8_STRING, ascii(names[0]!)))))
 	return sequence(
 		tlv(0xa0, tlv(INTEGER, Uint8Array.of(2))),
 		tlv(INTEGER, serialNumber()),
@@ -38,7 +41,7 @@ function tbsCertificate(spki: Uint8Array, nowMs: number): Uint8Array {
 		sequence(utcTime(nowMs - VALID_MS), utcTime(nowMs + VALID_MS)),
 		name,
 		spki,
-		tlv(0xa3, sequence(basicConstraints(), subjectAltName())),
+		tlv(0xa3, sequence(basicConstraints(), subjectAltName(names))),
 	)
 }
 
@@ -49,9 +52,10 @@ function basicConstraints(): Uint8Array {
 }
 
 /** dNSName [2] and iPAddress [7] (§4.2.1.6). */
-function subjectAltName(): Uint8Array {
-	const names = sequence(tlv(0x82, ascii('localhost')), tlv(0x87, Uint8Array.of(127, 0, 0, 1)))
-	return sequence(oid(2, 5, 29, 17), tlv(OCTET_STRING, names))
+function subjectAltName(names: readonly string[]): Uint8Array {
+	const dns = names.map((name) => tlv(0x82, ascii(name)))
+	const all = sequence(...dns, tlv(0x87, Uint8Array.of(127, 0, 0, 1)))
+	return sequence(oid(2, 5, 29, 17), tlv(OCTET_STRING, all))
 }
 
 /** A positive integer of 8 octets: the first is kept below 0x80 and above 0. */
