@@ -1,5 +1,5 @@
 /** What holds for every stream, whatever it runs over, and for UDP where it can. */
-import { describe, expect, test } from 'bun:test'
+import { afterEach, describe, expect, test } from 'bun:test'
 import { Prng } from '../../src/lib/prng.ts'
 import { MAX_STREAM_MESSAGE } from '../../src/sip/frame.ts'
 import { openStreamListener } from '../../src/transport/stream.ts'
@@ -7,6 +7,7 @@ import { FAULT_LIMITS } from '../../src/transport/udp.ts'
 import { bytesOf, holds, listen, peer } from './loopback.ts'
 import {
 	type Client,
+	closeAll,
 	dial,
 	dialTcp,
 	KINDS,
@@ -18,6 +19,8 @@ import {
 	webFrame,
 	wrap,
 } from './streams.ts'
+
+afterEach(closeAll)
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 

@@ -54,9 +54,10 @@ export async function peer(hostname = '127.0.0.1', port = 0) {
 	return { socket, texts, from, port: socket.port }
 }
 
-/** Waits for what other sockets do; true as soon as it holds, false after two seconds. */
-export async function holds(condition: () => boolean): Promise<boolean> {
-	for (const end = performance.now() + 2000; performance.now() < end; await Bun.sleep(2)) if (condition()) return true
+/** Waits for what other sockets do; true as soon as it holds, false after two seconds, or so many ms. */
+export async function holds(condition: () => boolean, withinMs = 2000): Promise<boolean> {
+	for (const end = performance.now() + withinMs; performance.now() < end; await Bun.sleep(2))
+		if (condition()) return true
 	return condition()
 }
 

@@ -1,5 +1,4 @@
-/** Stream listeners and raw clients on this machine, closed after each test of the file that imports this. */
-import { afterAll, afterEach } from 'bun:test'
+/** Stream listeners and raw clients on this machine. A file that uses them says `afterEach(closeAll)`. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -22,10 +21,11 @@ export const isWeb = (kind: StreamKind) => kind === 'ws' || kind === 'wss'
 
 const folder = mkdtempSync(join(tmpdir(), 'stream-'))
 const open: { stop(): void }[] = []
-afterEach(() => {
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+
+export function closeAll(): void {
 	for (const one of open.splice(0)) one.stop()
-})
-afterAll(() => rmSync(folder, { recursive: true }))
+}
 
 /** A certificate for `localhost` and 127.0.0.1 (or these names), and where it lies. */
 export function certificateFiles(name: string, names?: readonly string[]) {
