@@ -34,6 +34,8 @@ export class Arrival implements Party, Expiring {
 	port: number
 	/** As the population knows it, once it does. */
 	source: string | undefined = undefined
+	/** It is not welcome, or one too many of its source. */
+	isRefused = false
 	/** Its certificate was asked for and is good. */
 	authorized = false
 	readonly #owner: ArrivalOwner

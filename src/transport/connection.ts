@@ -25,11 +25,13 @@ export interface StreamStats {
 	timedOut: number
 	/** Closed: too much waited for them. */
 	slowReaders: number
+	/** Closed: what waited of all together was too much, and they added to it. */
+	crowdedOut: number
 	/** Closed: their framing was lost. */
 	faults: number
 }
 
-/** What a connection needs of the house. None of these calls back into it, but for `send` and `close`. */
+/** What a connection needs of the house. */
 export interface ConnectionOwner {
 	readonly limits: StreamLimits
 	readonly stats: StreamStats
@@ -37,6 +39,8 @@ export interface ConnectionOwner {
 	message(connection: Connection, bytes: Uint8Array): void
 	pong(connection: Connection): void
 	fault(connection: Connection, item: Item & { kind: 'fault' }): void
+	/** Octets waiting for the rest of a message, or for the kernel, are so many more; false: too many of all connections. */
+	waiting(more: number): boolean
 	/** It takes no more messages. Once. */
 	left(connection: Connection): void
 	/** Its socket is gone, after {@link left}. Once. */
@@ -61,6 +65,8 @@ export class Connection implements Party, Expiring {
 	/** Octets the kernel had no room for, oldest first. */
 	#queue: Uint8Array[] | undefined
 	#queued = 0
+	/** Of the waiting octets the owner knows of so many. */
+	#told = 0
 
 	constructor(owner: ConnectionOwner, wire: Wire, flow: Flow, source: string | undefined, codec: Codec) {
 		this.#owner = owner
@@ -110,7 +116,7 @@ export class Connection implements Party, Expiring {
 			this.#perform(item)
 			if (this.#state !== 'open') return
 		}
-		this.#awaitMore()
+		if (this.#tellWaiting()) this.#awaitMore()
 	}
 
 	drained(): void {
@@ -128,6 +134,7 @@ export class Connection implements Party, Expiring {
 			done++
 		}
 		queue.splice(0, done)
+		this.#tellWaiting()
 		if (queue.length > 0) return
 		this.#queue = undefined
 		if (this.#state === 'closing') this.#wire.end()
@@ -140,6 +147,7 @@ export class Connection implements Party, Expiring {
 		const wasOpen = this.#state === 'open'
 		this.#state = 'closed'
 		this.#queue = undefined
+		this.#owner.waiting(-this.#told)
 		this.#owner.deadlines.disarm(this.#deadline)
 		if (wasOpen) this.#owner.left(this)
 		this.#owner.gone(this)
@@ -189,7 +197,18 @@ export class Connection implements Party, Expiring {
 		}
 		this.#queue ??= []
 		this.#queue.push(bytes)
-		return true
+		return this.#tellWaiting()
+	}
+
+	/** False: of all connections too much waits, this one adds to it, and is gone. */
+	#tellWaiting(): boolean {
+		const more = this.#codec.held + this.#queued - this.#told
+		if (more === 0) return true
+		this.#told += more
+		if (this.#owner.waiting(more) || more < 0) return true
+		this.#owner.stats.crowdedOut++
+		this.abort()
+		return false
 	}
 
 	/** No more messages either way; the socket goes when what waits is sent. */

@@ -37,6 +37,7 @@ export class Connections implements ConnectionOwner {
 		sendFailed: 0,
 		timedOut: 0,
 		slowReaders: 0,
+		crowdedOut: 0,
 		faults: 0,
 	}
 	readonly #index: number
@@ -49,6 +50,7 @@ export class Connections implements ConnectionOwner {
 	/** All whose socket lives. */
 	readonly #alive = new Set<Connection>()
 	#opened = 0
+	#waiting = 0
 	#sweeps: ReturnType<typeof setInterval> | undefined
 	#stopped = false
 
@@ -86,7 +88,7 @@ export class Connections implements ConnectionOwner {
 		this.#byKey.set(key, connection)
 		this.#newcomers.add(connection)
 		this.#alive.add(connection)
-		this.#callbacks.onOpen?.(flow, authorized)
+		this.#tell(() => this.#callbacks.onOpen?.(flow, authorized))
 		if (rest.length > 0) connection.received(rest)
 		return flow
 	}
@@ -130,22 +132,31 @@ export class Connections implements ConnectionOwner {
 
 	message(connection: Connection, bytes: Uint8Array): void {
 		this.#newcomers.delete(connection)
-		this.#callbacks.onMessage(connection.flow, bytes)
+		try {
+			this.#callbacks.onMessage(connection.flow, bytes)
+		} catch (error) {
+			this.failed(error as Error)
+		}
 	}
 
 	pong(connection: Connection): void {
-		this.#callbacks.onPong?.(connection.flow)
+		this.#tell(() => this.#callbacks.onPong?.(connection.flow))
 	}
 
 	fault(connection: Connection, { code, head }: Item & { kind: 'fault' }): void {
-		this.#callbacks.onFault?.(connection.flow, code, head)
+		this.#tell(() => this.#callbacks.onFault?.(connection.flow, code, head))
+	}
+
+	waiting(more: number): boolean {
+		this.#waiting += more
+		return this.#waiting <= this.limits.waitingBytes
 	}
 
 	/** Told in a moment: whoever closed it is in the middle of something. */
 	left(connection: Connection): void {
 		this.#byKey.delete(connection.flow.key)
 		this.#newcomers.delete(connection)
-		queueMicrotask(() => this.#callbacks.onClose?.(connection.flow))
+		queueMicrotask(() => this.#tell(() => this.#callbacks.onClose?.(connection.flow)))
 	}
 
 	gone(connection: Connection): void {
@@ -156,6 +167,15 @@ export class Connections implements ConnectionOwner {
 
 	failed(error: Error): void {
 		this.report(`A connection had a fault: ${error.message}`)
+	}
+
+	/** A bug of who is told must end nothing here. */
+	#tell(what: () => void): void {
+		try {
+			what()
+		} catch (error) {
+			this.failed(error as Error)
+		}
 	}
 
 	readonly #sweep = (): void => {

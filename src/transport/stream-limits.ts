@@ -18,6 +18,8 @@ export interface StreamLimits {
 	readonly idleMs: number
 	/** Default {@link MAX_QUEUED_BYTES}. */
 	readonly queuedBytes: number
+	/** Default {@link MAX_WAITING_BYTES}. */
+	readonly waitingBytes: number
 }
 
 /** The gateway is built for some 50,000 devices, each with one connection; at 8 kB each over TLS that is 400 MB. */
@@ -43,6 +45,12 @@ export const IDLE_MS = 960_000
 
 /** Some 200 SIP messages that a far end does not read, beside {@link SEND_BUFFER_BYTES} in the kernel: it is gone or hostile. */
 export const MAX_QUEUED_BYTES = 256 << 10
+
+/**
+ * Of all connections of a listener: unfinished messages, and what slow readers have not read. A phone's message comes
+ * whole and is read at once, so that those who wait are few; a hundred thousand of them are an attack.
+ */
+export const MAX_WAITING_BYTES = 64 << 20
 
 /** Of the kernel, for each connection; it books twice that. By itself it would take 4 MB from a far end that never reads. */
 export const SEND_BUFFER_BYTES = 128 << 10
@@ -71,4 +79,5 @@ export const STREAM_LIMITS: StreamLimits = {
 	partialMs: PARTIAL_MESSAGE_MS,
 	idleMs: IDLE_MS,
 	queuedBytes: MAX_QUEUED_BYTES,
+	waitingBytes: MAX_WAITING_BYTES,
 }

@@ -203,7 +203,7 @@ class NativeStreamListener implements StreamListener, ArrivalOwner {
 	#accept(wire: Wire): void {
 		const { stats, deadlines, limits } = this.#connections
 		stats.accepted++
-		if (!this.#makeRoom() || this.#native === undefined) {
+		if (this.#native === undefined || !this.#makeRoom()) {
 			stats.refused++
 			wire.data = NOBODY
 			wire.terminate()
@@ -256,7 +256,7 @@ class NativeStreamListener implements StreamListener, ArrivalOwner {
 		const source = sourceOf(address)
 		const isWelcome = this.#options.admit?.(address, port) !== false && this.#population.settle(source)
 		if (isWelcome) arrival.source = source
-		else this.#connections.stats.refused++
+		arrival.isRefused = !isWelcome
 		return isWelcome
 	}
 
@@ -275,7 +275,8 @@ class NativeStreamListener implements StreamListener, ArrivalOwner {
 	lost(arrival: Arrival, sentence?: string): void {
 		this.#forget(arrival)
 		this.#population.leave(arrival.source)
-		this.#connections.stats.setupFailed++
+		if (arrival.isRefused) this.#connections.stats.refused++
+		else this.#connections.stats.setupFailed++
 		if (sentence !== undefined) this.#connections.report(sentence)
 	}
 

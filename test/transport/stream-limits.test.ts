@@ -221,21 +221,43 @@ describe('limits', () => {
 	})
 
 	test('a close whose last octets nobody reads ends after CLOSE_MS', async () => {
-		const { listener, ear } = await listenStream('tcp')
+		const { listener, ear } = await listenStream('tcp', { limits: { queuedBytes: 32 << 20 } })
 		const deaf = await dial(listener)
 		expect(await holds(() => ear.opened.length === 1)).toBe(true)
 		deaf.socket.pause()
 		const { key } = ear.opened[0]!.flow
-		while (listener.stats.slowReaders === 0 && listener.stats.sent < 60) listener.send(key, new Uint8Array(65_000))
-		await holds(() => false, 10)
-		const other = await dial(listener)
-		other.socket.pause()
-		expect(await holds(() => ear.opened.length === 2)).toBe(true)
-		const second = ear.opened[1]!.flow.key
-		/* the kernels on both sides are full, and some waits here */
-		for (let i = 0; i < 200 && listener.stats.slowReaders < 2; i++) listener.send(second, new Uint8Array(8_000))
-		listener.close(second)
-		expect(await holds(() => other.isClosed || ear.closed.length === 2, CLOSE_MS + 3 * SWEEP_MS)).toBe(true)
+		for (let i = 0; i < 400; i++) listener.send(key, new Uint8Array(65_000))
+		const start = performance.now()
+		listener.close(key)
+		await Bun.sleep(20)
+		expect(ear.closed.length).toBe(1)
+		expect((await accepted(listener.port)).length).toBe(1)
+		while ((await accepted(listener.port)).length > 0 && performance.now() - start < 2 * CLOSE_MS) await Bun.sleep(20)
+		expect(performance.now() - start).toBeGreaterThan(CLOSE_MS - 1)
+		expect(performance.now() - start).toBeLessThan(CLOSE_MS + 2 * SWEEP_MS + SOON_MS)
+	})
+
+	test('what waits of all connections together is bounded: who adds to it then is cut off, and whole messages pass', async () => {
+		const { listener, ear } = await listenStream('tcp', { limits: { waitingBytes: 100_000 } })
+		const half = sip('x'.repeat(40_000)).slice(0, -1)
+		const hoarders = [await dial(listener), await dial(listener), await dial(listener)]
+		for (const hoarder of hoarders) {
+			hoarder.write(half)
+			await holds(() => hoarder.isClosed, 30)
+		}
+		expect(hoarders.map(({ isClosed }) => isClosed)).toEqual([false, false, true])
+		const phone = await dial(listener)
+		phone.write(sip('y'.repeat(100)))
+		expect(await holds(() => ear.messages.length === 1)).toBe(true)
+		hoarders[0]!.write('x')
+		expect(await holds(() => ear.messages.length === 2)).toBe(true)
+		hoarders[1]!.socket.destroy()
+		expect(await holds(() => ear.closed.length === 2)).toBe(true)
+		const again = [await dial(listener), await dial(listener)]
+		for (const one of again) one.write(half)
+		await holds(() => again.some(({ isClosed }) => isClosed), 30)
+		expect(again.map(({ isClosed }) => isClosed)).toEqual([false, false])
+		expect(listener.stats.crowdedOut).toBe(1)
 	})
 
 	test('hang together', () => {
@@ -247,6 +269,7 @@ describe('limits', () => {
 		]
 		for (const duration of [...durations, CLOSE_MS, CONNECT_MS]) expect(duration).toBeGreaterThanOrEqual(8 * SWEEP_MS)
 		expect(STREAM_LIMITS.queuedBytes).toBeGreaterThan(65_535)
+		expect(STREAM_LIMITS.waitingBytes).toBeGreaterThan(STREAM_LIMITS.queuedBytes)
 		expect(STREAM_LIMITS.handshakes).toBeLessThan(STREAM_LIMITS.connections)
 		expect(STREAM_LIMITS.perSource).toBeLessThan(STREAM_LIMITS.connections)
 		expect(USER_TIMEOUT_MS).toBeGreaterThan(CLOSE_MS)
