@@ -48,7 +48,7 @@ export class Arrival implements Party, Expiring {
 	constructor(owner: ArrivalOwner, wire: Wire, isProxied: boolean) {
 		this.#owner = owner
 		this.#wire = wire
-		this.address = wire.remoteAddress
+		this.address = wire.remoteAddress ?? ''
 		this.port = wire.remotePort
 		this.#steps = isProxied ? ['proxy', ...owner.steps] : owner.steps
 		wire.data = this

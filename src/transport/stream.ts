@@ -203,7 +203,8 @@ class NativeStreamListener implements StreamListener, ArrivalOwner {
 	#accept(wire: Wire): void {
 		const { stats, deadlines, limits } = this.#connections
 		stats.accepted++
-		if (this.#native === undefined || !this.#makeRoom()) {
+		/* without an address it is gone already */
+		if (wire.remoteAddress === undefined || this.#native === undefined || !this.#makeRoom()) {
 			stats.refused++
 			wire.data = NOBODY
 			wire.terminate()

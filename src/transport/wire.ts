@@ -15,7 +15,8 @@ export interface Party {
 export interface Wire {
 	data: Party
 	readonly fd: number
-	readonly remoteAddress: string
+	/** Undefined once it is closed, which may be before anybody was told that it is open. */
+	readonly remoteAddress: string | undefined
 	readonly remotePort: number
 	/** Whether the far end's certificate was asked for and is good. */
 	readonly authorized: boolean
