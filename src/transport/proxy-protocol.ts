@@ -13,6 +13,7 @@ export type ProxyHeader =
 
 /** \r\n\r\n\0\r\nQUIT\n */
 const SIGNATURE = Uint8Array.of(0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a)
+/** §2.2: signature, version and command, family, length. */
 const HEAD_OCTETS = 16
 
 /** Addresses and what else the load balancer tells: §2.2 wants 536 octets to be taken, and certificates' names are longer. */

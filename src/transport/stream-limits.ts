@@ -40,7 +40,7 @@ export const FIRST_MESSAGE_MS = 10_000
 /** From the first octet of a message to its last: 65 kB over the slowest mobile network there is. */
 export const PARTIAL_MESSAGE_MS = 10_000
 
-/** Without an octet from the far end. Phones are pinged every few seconds; 16 minutes outlast RFC 5626's Flow-Timer. */
+/** Without an octet from the far end: eight times what a phone by itself leaves between keep-alives (RFC 5626 §4.4.1). */
 export const IDLE_MS = 960_000
 
 /** Some 200 SIP messages that a far end does not read, beside {@link SEND_BUFFER_BYTES} in the kernel: it is gone or hostile. */

@@ -19,6 +19,7 @@ const PONG = 0xa
 const FIN = 0x80
 const RESERVED = 0x70
 const MASKED = 0x80
+/** §5.2: a client's mask has 32 bits. */
 const MASK_OCTETS = 4
 
 /** RFC 6455 §7.4.1. */
