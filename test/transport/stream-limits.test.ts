@@ -26,8 +26,8 @@ import {
 
 afterEach(closeAll)
 
-/** What is due is done with the next sweep but one at the latest. */
-const SOON_MS = 100
+/** What is due is done with the next sweep but one at the latest, and a busy machine may take its time. */
+const SOON_MS = 1_000
 
 async function dialTcps(port: number, count: number): Promise<Client[]> {
 	return Promise.all(Array.from({ length: count }, () => dialTcp(port)))
@@ -142,15 +142,18 @@ describe.each([...KINDS])('a %s listener', (kind) => {
 		expect(ear.closed.length).toBe(1)
 	})
 
-	test('leaves the kernel to find far ends that are gone, and keeps its buffers small', async () => {
+	test('has the kernel ask silent far ends whether they are there', async () => {
 		const { listener, ear } = await listenStream(kind)
 		const client = await dial(listener)
 		client.write(wrap(kind, sip('x')))
 		expect(await holds(() => ear.messages.length === 1)).toBe(true)
-		await Bun.sleep(60)
-		const [row] = await accepted(listener.port)
-		/* tr 02: the keep-alive timer runs; tm->when: in hundredths of a second */
-		const [timer, when] = row![5]!.split(':') as [string, string]
+		/* tr 02: the keep-alive timer runs, once nothing waits for an acknowledgement; tm->when: in hundredths of a second */
+		let timer = ''
+		let when = ''
+		for (let i = 0; i < 50 && timer !== '02'; i++) {
+			await Bun.sleep(20)
+			;[timer, when] = (await accepted(listener.port))[0]![5]!.split(':') as [string, string]
+		}
 		expect(timer).toBe('02')
 		expect(Number.parseInt(when, 16) / 100).toBeLessThanOrEqual(KEEP_ALIVE_SEC)
 		expect(Number.parseInt(when, 16) / 100).toBeGreaterThan(KEEP_ALIVE_SEC - 5)
@@ -241,22 +244,21 @@ describe('limits', () => {
 		const { listener, ear } = await listenStream('tcp', { limits: { waitingBytes: 100_000 } })
 		const half = sip('x'.repeat(40_000)).slice(0, -1)
 		const hoarders = [await dial(listener), await dial(listener), await dial(listener)]
-		for (const hoarder of hoarders) {
-			hoarder.write(half)
-			await holds(() => hoarder.isClosed, 30)
-		}
-		expect(hoarders.map(({ isClosed }) => isClosed)).toEqual([false, false, true])
+		for (const hoarder of hoarders) hoarder.write(half)
+		expect(await holds(() => hoarders.some(({ isClosed }) => isClosed))).toBe(true)
+		const left = hoarders.filter(({ isClosed }) => !isClosed)
+		expect(left.length).toBe(2)
 		const phone = await dial(listener)
 		phone.write(sip('y'.repeat(100)))
 		expect(await holds(() => ear.messages.length === 1)).toBe(true)
-		hoarders[0]!.write('x')
+		left[0]!.write('x')
 		expect(await holds(() => ear.messages.length === 2)).toBe(true)
-		hoarders[1]!.socket.destroy()
+		left[1]!.socket.destroy()
 		expect(await holds(() => ear.closed.length === 2)).toBe(true)
 		const again = [await dial(listener), await dial(listener)]
 		for (const one of again) one.write(half)
-		await holds(() => again.some(({ isClosed }) => isClosed), 30)
-		expect(again.map(({ isClosed }) => isClosed)).toEqual([false, false])
+		for (const one of again) one.write('x')
+		expect(await holds(() => ear.messages.length === 4)).toBe(true)
 		expect(listener.stats.crowdedOut).toBe(1)
 	})
 

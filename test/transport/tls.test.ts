@@ -101,27 +101,37 @@ describe('certificates', () => {
 })
 
 describe('a TLS connection', () => {
-	test('is resumed with a ticket', async () => {
-		const { listener, ear } = await listenStream('tls')
-		ear.reaction = ({ key }, bytes) => void listener.send(key, bytes)
-		let ticket: Buffer | undefined
-		const talk = async () => {
-			const options = { port: listener.port, host: '127.0.0.1', servername: 'localhost', rejectUnauthorized: false }
-			const socket = connect({ ...options, ...(ticket && { session: ticket }) })
-			socket.on('session', (session) => {
-				ticket = session
-			})
-			const client = new Client(socket)
-			await holds(() => socket.authorized || socket.getProtocol() !== null)
-			client.write(sip('x'))
-			await holds(() => client.heard.length > 0)
-			return socket
-		}
-		expect((await talk()).isSessionReused()).toBe(false)
-		expect(ticket).toBeDefined()
-		expect((await talk()).isSessionReused()).toBe(true)
-		expect(ear.messages.length).toBe(2)
-	})
+	test.each([
+		['TLSv1.2', false],
+		['TLSv1.3', false],
+		['TLSv1.2', true],
+		['TLSv1.3', true],
+	] as const)(
+		'of %s is resumed with a ticket, and keeps who the client is (certificate: %p)',
+		async (version, hasCertificate) => {
+			const tls = { certificates: [first], ...(hasCertificate && { clientCaFile: phone.certFile }) }
+			const { listener, ear } = await listenStream('tls', { tls })
+			ear.reaction = ({ key }, bytes) => void listener.send(key, bytes)
+			const who = hasCertificate ? { cert: phone.certPem, key: phone.keyPem } : {}
+			const where = { port: listener.port, host: '127.0.0.1', servername: 'first.example', ca: first.certPem }
+			let ticket: Buffer | undefined
+			const talk = async (): Promise<boolean> => {
+				const socket = connect({ ...where, ...who, maxVersion: version, ...(ticket && { session: ticket }) })
+				socket.on('session', (session) => {
+					ticket = session
+				})
+				const client = new Client(socket)
+				socket.once('secureConnect', () => client.write(sip('x')))
+				expect(await holds(() => client.heard.length > 0)).toBe(true)
+				expect(socket.getProtocol()).toBe(version)
+				return socket.isSessionReused()
+			}
+			expect(await talk()).toBe(false)
+			expect(ticket).toBeDefined()
+			expect(await talk()).toBe(true)
+			expect(ear.opened.map(({ authorized }) => authorized)).toEqual([hasCertificate, hasCertificate])
+		},
+	)
 
 	test('is TLS 1.2 at least', async () => {
 		const { listener } = await listenStream('tls')

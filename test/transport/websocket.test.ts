@@ -100,6 +100,18 @@ describe('RFC 6455 §5: frames of a client', () => {
 	})
 })
 
+test('no octets make the codec throw, nor say anything once it has ended', () => {
+	const prng = new Prng(7118)
+	const whole = join(webFrame(sip('x')), webFrame('p', 9), webFrame('a', 1, false), webFrame('b', 0), webFrame('', 8))
+	for (let run = 0; run < 3_000; run++) {
+		const octets = Uint8Array.from(whole)
+		for (let i = prng.below(4); i >= 0; i--) octets[prng.below(octets.length)] = prng.below(256)
+		const all = items(octets.subarray(0, prng.below(octets.length)), octets)
+		const end = all.findIndex(({ kind }) => kind === 'end')
+		expect(end === -1 || end === all.length - 1).toBe(true)
+	}
+})
+
 describe('RFC 7118 §5: SIP messages in frames', () => {
 	test('go out in the kind of frame the far end uses, text at first', () => {
 		const codec = new WebSocketCodec()
