@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from 'bun:test'
 import { Prng } from '../../src/lib/prng.ts'
 import { MAX_STREAM_MESSAGE } from '../../src/sip/frame.ts'
 import { openStreamListener } from '../../src/transport/stream.ts'
+import { CLOSE_MS, SWEEP_MS } from '../../src/transport/stream-limits.ts'
 import { FAULT_LIMITS } from '../../src/transport/udp.ts'
 import { bytesOf, holds, listen, peer } from './loopback.ts'
 import {
@@ -146,6 +147,21 @@ describe.each([...KINDS])('a %s stream', (kind) => {
 		expect(await holds(() => client.isClosed)).toBe(true)
 		expect(unwrap(kind, client)).toBe(Array.from({ length: 50 }, (_, i) => sip('last words', `${i}`)).join(''))
 		expect(ear.closed).toEqual([flow])
+	})
+
+	test('a close waits for what the kernel had no room for, and goes when that is out', async () => {
+		const { listener, ear } = await listenStream(kind, { limits: { queuedBytes: 32 << 20 } })
+		const client = await dial(listener)
+		expect(await holds(() => ear.opened.length === 1)).toBe(true)
+		client.socket.pause()
+		const { key } = ear.opened[0]!.flow
+		const message = sip('w'.repeat(60_000))
+		for (let i = 0; i < 200; i++) listener.send(key, octets(message))
+		listener.close(key)
+		await nextTurn()
+		client.socket.resume()
+		expect(await holds(() => client.isClosed, CLOSE_MS - SWEEP_MS)).toBe(true)
+		expect(unwrap(kind, client)).toBe(message.repeat(200))
 	})
 
 	test('messages behind a close are nobody’s', async () => {
