@@ -2,12 +2,11 @@
 import { createHmac } from 'node:crypto'
 import { Core } from '../../src/core/core.ts'
 import type { Effect, PushEffect, SaveEffect } from '../../src/core/effects.ts'
-import type { Input } from '../../src/core/inputs.ts'
+import type { Input, PbxTarget } from '../../src/core/inputs.ts'
 import type { Settings } from '../../src/core/settings.ts'
 import type { Endpoint } from '../../src/demo/dialog.ts'
 import { LAZY_COMMIT_MS, OWED_RETRY_MS, owed } from '../../src/loop.ts'
 import { parse } from '../../src/sip/parse.ts'
-import { targetOf } from '../core/target.ts'
 import type { Agenda } from './agenda.ts'
 import type { Chance } from './chance.ts'
 import type { Network } from './network.ts'
@@ -37,7 +36,7 @@ export interface GatewayParts {
 	readonly record: Record
 	readonly settings: Settings
 	readonly self: Endpoint
-	readonly pbx: Endpoint
+	readonly pbx: readonly PbxTarget[]
 	readonly disk: Disk
 	readonly onPush: (effect: PushEffect, life: number) => void
 	readonly onPushCancel: (pushId: string) => void
@@ -80,7 +79,7 @@ export class SimGateway {
 		this.input({ type: 'fires' })
 		agenda.after(
 			chance.between(0, chance.one(RESOLVE_MS)),
-			() => this.#live(life) && this.input({ type: 'pbx-resolved', targets: [targetOf(pbx)] }),
+			() => this.#live(life) && this.input({ type: 'pbx-resolved', targets: pbx }),
 		)
 	}
 

@@ -22,10 +22,14 @@ export function toldByTurns(ledger: Ledger): string[] {
 /** OPTIONS of the PBX is answered as the contact centre was told last, in this life. */
 export function qualifiedAsTold(ledger: Ledger): string[] {
 	const last = new Map<string, string>()
+	/* a copy of the question hears what the first one heard (RFC 3261 §17.2.2) */
+	const answered = new Set<string>()
 	return ledger.entries.flatMap((entry) => {
 		if (entry.kind === 'started') last.clear()
 		if (isOfAgent(entry)) last.set(`${entry.fields['agent']}`, entry.name)
 		if (entry.kind !== 'out' || entry.message.cseqMethod !== 'OPTIONS' || !isPbx(entry.peer)) return []
+		if (answered.has(`${entry.life} ${entry.message.via.branch}`)) return []
+		answered.add(`${entry.life} ${entry.message.via.branch}`)
 		const agent = askedFor(ledger.entries[entry.cause]!)
 		const told = agent === undefined ? undefined : last.get(agent)
 		if (told === undefined) return []

@@ -90,7 +90,7 @@ function settingsOf(chance: Chance): Settings {
 	return {
 		domain: DOMAIN,
 		advertised: [{ host: GATEWAY.address, port: GATEWAY.port }],
-		pbxPingMs: 0,
+		pbxPingMs: chance.one([0, 5_000]),
 		trust: [],
 		pingIntervalMs: chance.is(0.25) ? 0 : 5_000,
 		pingTimeoutMs: 1_500,

@@ -1,6 +1,7 @@
 /** One run of the simulated world: everything follows from the seed. */
 import type { Core } from '../../src/core/core.ts'
 import type { PushEffect } from '../../src/core/effects.ts'
+import { targetOf } from '../core/target.ts'
 import { Agenda } from './agenda.ts'
 import { SimApns } from './apns.ts'
 import { Chance } from './chance.ts'
@@ -115,7 +116,16 @@ export class World {
 	#makeGateway(chance: Chance): SimGateway {
 		const { agenda, network, record, scenario } = this
 		return new SimGateway({
-			...{ agenda, chance, network, record, settings: scenario.settings, self: GATEWAY, pbx: PBX, disk: scenario.disk },
+			...{
+				agenda,
+				chance,
+				network,
+				record,
+				settings: scenario.settings,
+				self: GATEWAY,
+				pbx: [targetOf(PBX)],
+				disk: scenario.disk,
+			},
 			onPush: (push, life) => this.#apns.send(push, life),
 			onPushCancel: (pushId) => this.#apns.cancel(pushId),
 			onTurn: (core: Core) => this.watch.look(core, agenda.now),
