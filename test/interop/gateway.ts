@@ -11,8 +11,7 @@ export const TEAM = 'SIPPTEAM01'
 export const TOPIC = 'com.example.softphone.voip'
 const KEY_ID = 'SIPPKEY001'
 
-/** Quick pings, so that a test sees a phone fall asleep in about a second. */
-/* the scenarios of a PBX know nothing of OPTIONS outside a call */
+/** Quick pings, so that a test sees a phone fall asleep in about a second; none to the PBX, whose scenarios know only calls. */
 const FLAGS = ['--ping-interval', '500ms', '--ping-timeout', '300ms', '--ping-misses', '2', '--pbx-ping', '0']
 
 /** What the tests of a child process change of its environment: nothing of the caller's may steer it. */
