@@ -16,6 +16,7 @@ function core(): Core {
 	const chance = new Chance(12)
 	const settings = {
 		...scenarioOf(chance).settings,
+		pbxPingMs: 0,
 		registerRate: 5,
 		strangers: 'reject',
 		banAfter: 5,
