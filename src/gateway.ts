@@ -16,6 +16,8 @@ import type { TokenStore } from './push/token.ts'
 import { familiesOf } from './resolve/locate.ts'
 import { watchPbx } from './resolve/watch.ts'
 import { installLatin1Codec } from './sip/latin1.ts'
+import type { CallSources } from './status/call-routes.ts'
+import { startPublic } from './status/public.ts'
 import { type Status, startStatus } from './status/status.ts'
 import { openStore, type Store } from './store/store.ts'
 import { openUdpListener, type UdpListener } from './transport/udp.ts'
@@ -79,6 +81,7 @@ class Starting implements Gateway {
 	readonly #events: EventQueue | undefined
 	#apns: ApnsClient | undefined
 	#status: Status | undefined
+	#public: { stop(): Promise<void> } | undefined
 	#watch: { stop(): void } | undefined
 	#unresolved: string | undefined = 'The name of the PBX is being looked up.'
 	#misconfigured: { readonly at: number; readonly hint: string } | undefined
@@ -108,7 +111,7 @@ class Starting implements Gateway {
 	}
 
 	async open(): Promise<string | undefined> {
-		const fault = this.#openApns() ?? (await this.#openListeners()) ?? this.#openStatus()
+		const fault = this.#openApns() ?? (await this.#openListeners()) ?? this.#openStatus() ?? this.#openPublic()
 		if (fault !== undefined) return fault
 		this.#watchPbx()
 		/* what was restored may have something to say at once */
@@ -141,6 +144,7 @@ class Starting implements Gateway {
 		this.#events?.close()
 		for (const listener of this.#listeners) listener.close()
 		void this.#status?.stop()
+		void this.#public?.stop()
 		this.#store.close()
 		this.#log.log('stopped', {})
 	}
@@ -219,6 +223,7 @@ class Starting implements Gateway {
 	}
 
 	#openStatus(): string | undefined {
+		const { publicUrl, publicHttp } = this.#config
 		if (this.#config.http === 'off') return undefined
 		const started = startStatus({
 			...this.#config.http,
@@ -226,6 +231,7 @@ class Starting implements Gateway {
 			snapshot: () => this.#core.snapshot(this.#now()),
 			ready: () => this.#ready(),
 			config: maskedView(this.#config),
+			calls: publicUrl !== undefined && publicHttp === 'off' ? this.#calls() : undefined,
 			version: { ...this.#version, bun: Bun.version, startedAt: this.#startedAt },
 			events: () => this.#events?.state,
 			udpDrops: () => this.#listeners.reduce((sum, listener) => sum + (listener.kernelDrops() ?? 0), 0),
@@ -233,6 +239,24 @@ class Starting implements Gateway {
 		})
 		if (!started.ok) return `${started.fault.sentence} ${started.fault.hint}`
 		this.#status = started.status
+		return undefined
+	}
+
+	/** What apps may ask and do from outside. */
+	#calls(): CallSources {
+		return {
+			look: (token) => this.#core.calls.look(token, this.#now()),
+			decline: (callId, deviceId) => this.#loop.input({ type: 'decline', callId, deviceId }),
+		}
+	}
+
+	#openPublic(): string | undefined {
+		const { publicUrl, publicHttp } = this.#config
+		if (publicUrl === undefined || publicHttp === 'off') return undefined
+		const report = (sentence: string) => this.#log.log('internal-error', { input: 'http', error: sentence })
+		const started = startPublic({ ...publicHttp, calls: this.#calls(), report })
+		if (!started.ok) return started.sentence
+		this.#public = started
 		return undefined
 	}
 

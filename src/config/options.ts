@@ -171,6 +171,21 @@ export const OPTIONS = {
 		help: 'send 180 Ringing when APNs has taken the push',
 		doc: 'Otherwise the caller hears ringing when the phone itself rings.',
 	},
+	publicUrl: {
+		flag: 'public-url',
+		kind: 'url',
+		group: 'Calls',
+		help: 'where apps reach /c/ of the gateway from outside',
+		doc: 'With it a push payload has the field status, an address under this one: GET tells whether the call still rings, POST declines it before the app has registered. Let your HTTPS proxy pass /c/ to --public-http, or to --http without that.',
+	},
+	publicHttp: {
+		flag: 'public-http',
+		kind: 'http',
+		default: 'off',
+		group: 'Calls',
+		help: 'a listener for /c/ alone, apart from the status page',
+		doc: 'It asks for no token but the one in the address, and is limited to 200 requests a second. Without it /c/ is served by --http.',
+	},
 	apnsKey: {
 		flag: 'apns-key',
 		kind: 'path',

@@ -4,7 +4,13 @@ import type { Config } from './options.ts'
 
 /** Reasons not to start. */
 export function conflicts(config: Config): string[] {
-	return [...advertiseRules(config), ...pingRules(config), ...apnsRules(config), ...httpRules(config)]
+	return [
+		...advertiseRules(config),
+		...pingRules(config),
+		...apnsRules(config),
+		...httpRules(config),
+		...publicRules(config),
+	]
 }
 
 /** What works, but perhaps not as wished. */
@@ -60,4 +66,12 @@ function apnsRules({ apnsKey, apnsKeyId, apnsTeam }: Config): string[] {
 function httpRules({ http, httpToken }: Config): string[] {
 	if (http === 'off' || httpToken !== undefined || isLoopback(http.address)) return []
 	return [`--http is on ${http.address}, where others can reach it: add --http-token @FILE, or use 127.0.0.1.`]
+}
+
+function publicRules({ publicUrl, publicHttp, http }: Config): string[] {
+	if (publicUrl === undefined)
+		return publicHttp === 'off' ? [] : ['--public-http is given without --public-url: say where apps reach it.']
+	return publicHttp === 'off' && http === 'off'
+		? ['--public-url is given, and nothing listens for it: add --public-http 127.0.0.1:8081 or --http.']
+		: []
 }

@@ -16,6 +16,7 @@ export function settingsOf(config: Config, version: string): Settings {
 		holdMs: config.holdMs,
 		pbxExpiresSec: Math.round(config.pbxExpiresMs / 1000),
 		minExpiresSec: Math.ceil(config.minExpiresMs / 1000),
+		publicUrl: config.publicUrl ?? '',
 		ringingOnPush: config.ringingOnPush,
 		suspectAfter: config.suspectAfter,
 		wakeSlowMs: config.wakeSlowMs,

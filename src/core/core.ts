@@ -134,6 +134,8 @@ export class Core {
 				return this.context.commitFailed(input.tickets, input.reason, now)
 			case 'pbx-resolved':
 				return this.targets.set(input.targets, now)
+			case 'decline':
+				return this.calls.decline(input.callId, input.deviceId, now)
 			case 'drain':
 				this.context.draining = true
 				this.context.event('drain-started', { calls: this.unfinished })

@@ -12,6 +12,8 @@ export type Input =
 	| { readonly type: 'commit-failed'; readonly tickets: readonly number[]; readonly reason: string }
 	/** The machines behind `--pbx`, in the order of their ranks. */
 	| { readonly type: 'pbx-resolved'; readonly targets: readonly PbxTarget[] }
+	/** The app declines this call (the gateway's id) by the address in its push. */
+	| { readonly type: 'decline'; readonly callId: string; readonly deviceId: number }
 	/** SIGTERM: take no new calls, end what cannot be taken up after a restart. */
 	| { readonly type: 'drain' }
 	/** The last input: what is still under way has its final response now, for nobody will be here to give it. */

@@ -19,6 +19,8 @@ export interface Settings {
 	readonly pbxExpiresSec: number
 	/** A phone that can be pushed to must ask for this much; 0: for anything. */
 	readonly minExpiresSec: number
+	/** `https://gw.example`, where apps ask for their calls; '' where they cannot. */
+	readonly publicUrl: string
 	readonly ringingOnPush: boolean
 	/** Accepted pushes in a row without a wake that make a device suspect; 0: never. */
 	readonly suspectAfter: number

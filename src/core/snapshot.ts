@@ -104,6 +104,15 @@ export interface BanView {
 	readonly reason: string
 }
 
+/** What the token in a push payload says of its call. */
+export type CallVerdict =
+	/** Made up, or its time is up. */
+	| { readonly kind: 'forged' }
+	/** `reason`: answered, cancelled, declined, unanswered, over. */
+	| { readonly kind: 'ended'; readonly reason: string }
+	/** It may be answered or declined on this device. */
+	| { readonly kind: 'ringing'; readonly callId: string; readonly deviceId: number }
+
 /** Monotonic since start. Names become metric names: camelCase → push_gateway_snake_case_total. */
 export interface Counters {
 	datagrams: number

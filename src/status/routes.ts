@@ -4,6 +4,7 @@ import css from '../../assets/status.css' with { type: 'text' }
 import js from '../../assets/status.js' with { type: 'text' }
 import type { Access } from './access.ts'
 import { apiStatus } from './api.ts'
+import { createCallRoutes } from './call-routes.ts'
 import type { Live } from './live.ts'
 import type { Metrics } from './metrics.ts'
 import { deniedPage, statusPage } from './page.ts'
@@ -29,7 +30,9 @@ export interface Parts {
 
 export function createRoutes(parts: Parts): Hono {
 	const app = new Hono()
-	app.use(securityHeaders, readOnly)
+	app.use(securityHeaders)
+	if (parts.sources.calls !== undefined) app.route('/', createCallRoutes(parts.sources.calls))
+	app.use(readOnly)
 	openRoutes(app, parts)
 	app.use(demandAccess(parts.access))
 	guardedRoutes(app, parts)
@@ -72,7 +75,7 @@ function events(c: Context, live: Live): Response {
 	return stream ? c.body(stream, 200, headers) : c.text('Too many pages are open.\n', 503, { 'retry-after': '10' })
 }
 
-const securityHeaders: MiddlewareHandler = async (c, next) => {
+export const securityHeaders: MiddlewareHandler = async (c, next) => {
 	await next()
 	for (const [name, value] of Object.entries(HEADERS)) c.res.headers.set(name, value)
 }

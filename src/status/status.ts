@@ -5,21 +5,13 @@ import { Live } from './live.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createRoutes } from './routes.ts'
 import { renderSections } from './sections.ts'
+import { type HttpPlace, type Server, serve } from './serve.ts'
 import type { StatusSources } from './view.ts'
 
 export type { PushResult } from './metrics.ts'
 export type { ConfigEntry, Readiness, StatusSources, VersionView } from './view.ts'
 
-/** Requests are GETs: whoever sends a body is not meant. */
-const BODY_BYTES_MAX = 1024
-/** Longer than the heartbeat of a live page, so that only dead connections are cut. */
-const IDLE_SEC = 60
-
-export interface StatusOptions extends StatusSources {
-	/** The one address to listen on, IPv6 without brackets. */
-	readonly address: string
-	/** 0: any free one. */
-	readonly port: number
+export interface StatusOptions extends StatusSources, HttpPlace {
 	/** Demanded of every reader. Without one the address must be a loopback address. */
 	readonly token: Secret | undefined
 }
@@ -61,21 +53,6 @@ export function startStatus(options: StatusOptions): StatusStart {
 		metrics.stop()
 		return { ok: false, fault: cannotListen(options, error) }
 	}
-}
-
-type Server = ReturnType<typeof Bun.serve>
-
-function serve({ address, port }: StatusOptions, fetch: (request: Request) => Response | Promise<Response>): Server {
-	return Bun.serve({
-		hostname: address,
-		port,
-		// Left out, it shares the port with another process in silence (Bun 1.4.5).
-		reusePort: false,
-		fetch,
-		development: false,
-		maxRequestBodySize: BODY_BYTES_MAX,
-		idleTimeout: IDLE_SEC,
-	})
 }
 
 function running(server: Server, live: Live, metrics: Metrics): Status {

@@ -1,6 +1,7 @@
 /** What the room is given: everything it shows comes through these, and it changes nothing. */
 import type { Snapshot } from '../core/snapshot.ts'
 import type { Secret } from '../lib/secret.ts'
+import type { CallSources } from './call-routes.ts'
 
 /** One option as configured. A {@link Secret} is shown masked, whoever renders it. */
 export interface ConfigEntry {
@@ -42,6 +43,8 @@ export interface StatusSources {
 	readonly events?: (() => EventsView | undefined) | undefined
 	/** Datagrams the kernel threw away since start, all listeners together; undefined where it cannot tell. */
 	readonly udpDrops?: (() => number | undefined) | undefined
+	/** Where apps ask for their calls here, and not at a listener of its own. */
+	readonly calls?: CallSources | undefined
 	/** Told a sentence when a request failed through a fault of ours. */
 	readonly report: (sentence: string) => void
 }

@@ -41,7 +41,14 @@ describe('who calls', () => {
 })
 
 describe('the payload', () => {
-	const call = { callId: 'id', uuid: 'u', caller: { name: 'n', number: '1' }, agent: 'sip:1001@pbx.example', time: 0 }
+	const call = {
+		callId: 'id',
+		uuid: 'u',
+		caller: { name: 'n', number: '1' },
+		agent: 'sip:1001@pbx.example',
+		time: 0,
+		status: undefined,
+	}
 
 	test('is JSON with what CallKit needs', () => {
 		expect(JSON.parse(payloadOf(call))).toEqual({

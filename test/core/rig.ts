@@ -39,6 +39,7 @@ export const SETTINGS: Settings = {
 	holdMs: 20_000,
 	pbxExpiresSec: 0,
 	minExpiresSec: 0,
+	publicUrl: '',
 	ringingOnPush: false,
 	suspectAfter: 3,
 	wakeSlowMs: 8_000,

@@ -24,6 +24,7 @@ const SETTINGS: Settings = {
 	pingIntervalMs: 5000,
 	pingTimeoutMs: 1500,
 	pingMisses: 2,
+	publicUrl: '',
 	freshMs: 3_000,
 	holdMs: 20_000,
 	pbxExpiresSec: 0,

@@ -39,6 +39,7 @@ test('the README has every field of the payload, and no other', () => {
 		caller: { name: 'n', number: '1' },
 		agent: 'sip:1001@pbx.example',
 		time: 0,
+		status: 'https://gw.example/c/x',
 	}
 	expect(named.map((match) => match[1]!)).toEqual(Object.keys(JSON.parse(payloadOf(call))))
 	for (const field of Object.keys(JSON.parse(minimalPayloadOf(call)))) expect(readme).toContain(`\`${field}\``)

@@ -22,7 +22,7 @@ import { Branch, type BranchOwner, GHOST_MS } from './device-branch.ts'
 import { Hold } from './hold.ts'
 import { inviteFor } from './outgoing.ts'
 import { endPhantomAnswer } from './phantom.ts'
-import { ANSWERED_ELSEWHERE, CANCELLED_BY_CALLER, HOLD_OVER } from './reasons.ts'
+import { ANSWERED_ELSEWHERE, CANCELLED_BY_CALLER, DECLINED, HOLD_OVER } from './reasons.ts'
 
 /** The device has the INVITE and owes its final response. */
 const WITH_INVITE: ReadonlySet<BranchState> = new Set(['calling', 'proceeding', 'cancelling'])
@@ -46,6 +46,8 @@ export class AgentCall implements BranchOwner, Timed {
 	over: { readonly at: number; readonly reason: string } | undefined = undefined
 	/** CANCEL came, and a ringing phone has to confirm it. */
 	#cancelled = false
+	/** One of the apps declined; what still rings has to confirm its end. */
+	#declined = false
 	/** The final responses of its branches, but 2xx. */
 	readonly #finals: SipMessage[] = []
 	/** The branch whose 2xx the caller has. */
@@ -118,7 +120,7 @@ export class AgentCall implements BranchOwner, Timed {
 
 	/** The device's REGISTER was accepted and stored. */
 	registered(device: Device, now: number): void {
-		const branch = this.branches.find(({ deviceId }) => deviceId === device.id)
+		const branch = this.#branchOf(device.id)
 		if (branch === undefined || (this.over !== undefined && now >= this.over.at + GHOST_MS)) return
 		const waited = branch.state === 'waking'
 		branch.on('registered', now)
@@ -133,7 +135,7 @@ export class AgentCall implements BranchOwner, Timed {
 
 	/** The device is gone (unregistered, expired): it cannot answer any more, unless it rings already. */
 	deviceGone(deviceId: number, now: number): void {
-		const branch = this.branches.find((candidate) => candidate.deviceId === deviceId)
+		const branch = this.#branchOf(deviceId)
 		if (branch === undefined) return
 		if (branch.wasPushed) return branch.goneForNow(now)
 		branch.on('refused', now)
@@ -155,13 +157,13 @@ export class AgentCall implements BranchOwner, Timed {
 		if (this.over !== undefined) return this.branchLapsed()
 		if (!live) return
 		this.#finals.push(answer)
-		if (answer.status >= 600) this.#endOthers(branch, answer.status, now)
+		if (answer.status >= 600) this.#endOthers(branch, [`SIP;cause=${answer.status}`], now)
 		else this.settle(now)
 	}
 
-	/** §16.7 step 5: a 6xx ends the others; one that rings but sleeps must not keep the caller waiting for its 487. */
-	#endOthers(branch: Branch, status: number, now: number): void {
-		this.#reasons = [`SIP;cause=${status}`]
+	/** §16.7 step 5, as for a 6xx; one that rings but sleeps must not keep the caller waiting for its 487. */
+	#endOthers(branch: Branch | undefined, reasons: readonly string[], now: number): void {
+		this.#reasons = reasons
 		for (const other of this.branches) if (other !== branch) other.end(now)
 		this.settle(now)
 		if (this.over === undefined) this.#armTimerC(CANCEL_GRACE_MS, now)
@@ -182,6 +184,10 @@ export class AgentCall implements BranchOwner, Timed {
 			this.#finish(487, 'cancelled', now)
 			return
 		}
+		if (this.#declined) {
+			counters.callsDeclined++
+			return this.#finish(603, 'declined', now)
+		}
 		const best = bestOf(this.#finals)
 		if (best !== undefined) return this.#passBest(best, now)
 		counters.callsUnanswered++
@@ -192,10 +198,26 @@ export class AgentCall implements BranchOwner, Timed {
 	cancel(reasons: readonly string[], now: number): void {
 		if (this.over !== undefined || this.#cancelled) return
 		this.#cancelled = true
-		this.#reasons = reasons.length > 0 ? reasons : CANCELLED_BY_CALLER
-		for (const branch of this.branches) branch.end(now)
-		this.settle(now)
-		if (this.over === undefined) this.#armTimerC(CANCEL_GRACE_MS, now)
+		this.#endOthers(undefined, reasons.length > 0 ? reasons : CANCELLED_BY_CALLER, now)
+	}
+
+	/** Does it ring on this device, or is it to be woken? */
+	isOfferedTo(deviceId: number): boolean {
+		return this.over === undefined && !this.#cancelled && this.#branchOf(deviceId)?.isAwaited(false) === true
+	}
+
+	/** By the address in its push: as a 603 of its phone, which ends the call on all of them (RFC 3261 §16.7 step 5). */
+	decline(deviceId: number, now: number): void {
+		const branch = this.#branchOf(deviceId)
+		if (branch === undefined || !this.isOfferedTo(deviceId)) return
+		this.#declined = true
+		this.#reasons = DECLINED
+		branch.declined(now)
+		this.#endOthers(branch, DECLINED, now)
+	}
+
+	#branchOf(deviceId: number): Branch | undefined {
+		return this.branches.find((branch) => branch.deviceId === deviceId)
 	}
 
 	/** Reason for the CANCELs this call sends (RFC 3326). */
@@ -207,7 +229,7 @@ export class AgentCall implements BranchOwner, Timed {
 		if (event === 'hold') return this.#holdOver(now)
 		/* timer C, or a phone that does not confirm the CANCEL: it is cancelled on, but nobody waits for it */
 		if (this.over !== undefined) return
-		if (this.#cancelled || this.#finals.length > 0) this.#conclude(now)
+		if (this.#cancelled || this.#declined || this.#finals.length > 0) this.#conclude(now)
 		else this.#finish(408, 'timer C', now)
 	}
 

@@ -14,11 +14,13 @@ import type { Pings } from '../reach/pings.ts'
 import type { Suspicion } from '../reach/suspicion.ts'
 import type { Agent, Device, Devices } from '../registrar/devices.ts'
 import { isVoip } from '../registrar/push-params.ts'
-import type { CallView } from '../snapshot.ts'
+import type { CallVerdict, CallView } from '../snapshot.ts'
 import { AgentCall } from './call.ts'
+import { readCallToken } from './call-token.ts'
 import type { Branch } from './device-branch.ts'
 import { callerOf } from './payload.ts'
 import { Pushes } from './pushes.ts'
+import { reasonWord } from './reasons.ts'
 import { WakeTimes } from './wake-times.ts'
 
 /** Calls to agents at once, ghosts included: about 8 kB each. Beyond it the PBX gets 503 and tries elsewhere. */
@@ -41,7 +43,8 @@ export class Calls {
 	readonly pushes: Pushes
 	readonly wakeTimes: WakeTimes
 	readonly #own: OwnAddresses
-	readonly #calls = new Set<AgentCall>()
+	/** By the gateway's id. */
+	readonly #calls = new Map<string, AgentCall>()
 	readonly #byAgent = new Map<string, Set<AgentCall>>()
 	/** By server transaction: whose CANCEL is it? */
 	readonly #byServer = new Map<ServerTransaction, AgentCall>()
@@ -142,8 +145,21 @@ export class Calls {
 		return this.#byServer.get(server)
 	}
 
+	/** What the token in a push says of its call now. */
+	look(token: string, now: number): CallVerdict {
+		const ticket = readCallToken(this.context, token, now)
+		if (ticket === undefined) return { kind: 'forged' }
+		const call = this.#calls.get(ticket.callId)
+		if (call?.isOfferedTo(ticket.deviceId)) return { kind: 'ringing', ...ticket }
+		return { kind: 'ended', reason: reasonWord(call?.over?.reason ?? '') }
+	}
+
+	decline(callId: string, deviceId: number, now: number): void {
+		this.#calls.get(callId)?.decline(deviceId, now)
+	}
+
 	remove(call: AgentCall): void {
-		this.#calls.delete(call)
+		this.#calls.delete(call.id)
 		this.#byServer.delete(call.server)
 		const ofAgent = this.#byAgent.get(call.agent)
 		ofAgent?.delete(call)
@@ -152,17 +168,17 @@ export class Calls {
 	}
 
 	drain(now: number): void {
-		for (const call of [...this.#calls]) call.drain(now)
+		for (const call of [...this.#calls.values()]) call.drain(now)
 	}
 
 	end(now: number): void {
-		for (const call of [...this.#calls]) call.end(now)
+		for (const call of [...this.#calls.values()]) call.end(now)
 	}
 
 	/** Calls whose caller still waits for a final response, and that a restart would lose; and pushes not yet answered. */
 	get unfinished(): number {
 		let count = this.pushes.unanswered
-		for (const call of this.#calls) if (call.over === undefined && !call.canBeTakenUp) count++
+		for (const call of this.#calls.values()) if (call.over === undefined && !call.canBeTakenUp) count++
 		return count
 	}
 
@@ -221,13 +237,13 @@ export class Calls {
 
 	get heldCount(): number {
 		let count = 0
-		for (const call of this.#calls) if (call.over === undefined && call.state === 'held') count++
+		for (const call of this.#calls.values()) if (call.over === undefined && call.state === 'held') count++
 		return count
 	}
 
 	views(): CallView[] {
 		const views: CallView[] = []
-		for (const call of this.#calls) {
+		for (const call of this.#calls.values()) {
 			if (call.over !== undefined) continue
 			const { state } = call
 			const holdUntil = state === 'held' ? call.holdUntil : undefined
@@ -256,7 +272,7 @@ export class Calls {
 	}
 
 	#add(call: AgentCall): void {
-		this.#calls.add(call)
+		this.#calls.set(call.id, call)
 		this.#byServer.set(call.server, call)
 		let ofAgent = this.#byAgent.get(call.agent)
 		if (ofAgent === undefined) {

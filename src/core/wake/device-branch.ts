@@ -107,6 +107,12 @@ export class Branch implements ClientUser, Prober, Timed {
 		this.on(this.state === 'waking' && !rang ? 'refused' : 'over', now)
 	}
 
+	/** The app declined, and shows the call no more: only a copy of the INVITE that it may still find is taken back. */
+	declined(now: number): void {
+		if (this.client === undefined) this.on('refused', now)
+		else this.end(now)
+	}
+
 	/** The push never went out. */
 	withdrawn(now: number): void {
 		this.push = 'none'

@@ -104,7 +104,7 @@ export class Hold implements CommitWaiter {
 		}
 		branch.push = 'sent'
 		branch.pushedAt = now
-		calls.pushes.send(branch, pushFor(this.#call, branch.pushId, device.push))
+		calls.pushes.send(branch, pushFor(this.#call, branch.deviceId, branch.pushId, device.push))
 	}
 
 	#record(): HeldCallRecord {

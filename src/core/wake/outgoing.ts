@@ -5,6 +5,8 @@ import { addRecordRoute, forwardEdit, stripPushParams } from '../proxy/forward.t
 import { removeOwnRoute } from '../proxy/route.ts'
 import type { Device } from '../registrar/devices.ts'
 import type { AgentCall } from './call.ts'
+import { callToken } from './call-token.ts'
+import { GHOST_MS } from './device-branch.ts'
 import { callerOf, minimalPayloadOf, payloadOf } from './payload.ts'
 
 /** RFC 3261 §16.6 for the flow the device has now. */
@@ -18,13 +20,14 @@ export function inviteFor({ calls, invite, source }: AgentCall, viaBranch: strin
 	return edit.finish()
 }
 
-export function pushFor(call: AgentCall, pushId: string, push: PushParams): PushEffect {
+export function pushFor(call: AgentCall, deviceId: number, pushId: string, push: PushParams): PushEffect {
 	const shown = {
 		callId: call.invite.callId,
 		uuid: uuidOf(call.id, call.calls.context.hmac(`call|${call.id}`)),
 		caller: callerOf(call.invite),
 		agent: call.agent,
 		time: call.receivedAt,
+		status: statusUrl(call, deviceId),
 	}
 	const { provider, environment, topic, token } = push
 	const payload = payloadOf(shown)
@@ -41,6 +44,14 @@ export function pushFor(call: AgentCall, pushId: string, push: PushParams): Push
 		minimalPayload,
 		expiresAt: call.holdUntil,
 	}
+}
+
+/** It outlives the hold by as long as a phone may wake for a call that is over. */
+function statusUrl({ calls, id, holdUntil }: AgentCall, deviceId: number): string | undefined {
+	const { context } = calls
+	const { publicUrl } = context.settings
+	if (publicUrl === '') return undefined
+	return `${publicUrl}/c/${callToken(context, { callId: id, deviceId }, holdUntil + GHOST_MS)}`
 }
 
 /** The same call has the same UUID before and after a restart. */

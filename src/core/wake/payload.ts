@@ -22,6 +22,8 @@ export interface PushCall {
 	readonly agent: string
 	/** ms since the epoch. */
 	readonly time: number
+	/** Where the app may ask for the call, and decline it; undefined without `--public-url`. */
+	readonly status: string | undefined
 }
 
 /** RFC 3261 §20.20: who calls, from From; the number is the user part, or the whole URI where it has none. */
@@ -46,6 +48,7 @@ export function payloadOf(call: PushCall): string {
 		callerNumber: call.caller.number,
 		agent: call.agent,
 		time: new Date(call.time).toISOString(),
+		status: call.status,
 	})
 	return utf8Length(whole) <= MAX_PAYLOAD_BYTES ? whole : minimalPayloadOf(call)
 }
