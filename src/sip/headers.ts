@@ -40,6 +40,7 @@ export const Header = {
 	ReferTo: 35,
 	SessionExpires: 36,
 	Date: 37,
+	MaxBreadth: 38,
 } as const
 
 export type HeaderId = (typeof Header)[keyof typeof Header]
@@ -84,6 +85,7 @@ const NAMES: readonly string[] = [
 	'Refer-To',
 	'Session-Expires',
 	'Date',
+	'Max-Breadth',
 ]
 
 /** RFC 3261 §7.3.3, RFC 6665 §8.2.1 (o), RFC 3515 §2.1 (r), RFC 4028 §4 (x). */

@@ -38,7 +38,9 @@ export function createRoutes(parts: Parts): Hono {
 	guardedRoutes(app, parts)
 	app.notFound((c) => c.text('There is nothing here. The page is at /\n', 404))
 	app.onError((error, c) => {
-		parts.sources.report(`The status page failed at ${c.req.path}: ${error.message}`)
+		/* the path of a call is a secret */
+		const path = c.req.path.startsWith('/c/') ? '/c/' : c.req.path
+		parts.sources.report(`The status page failed at ${path}: ${error.message}`)
 		return c.text('The gateway could not make this page; its log says why.\n', 500)
 	})
 	return app

@@ -49,6 +49,7 @@ function expectCopy(came: SipMessage, went: SipMessage): void {
 	const changed: readonly number[] = [
 		Header.Via,
 		Header.MaxForwards,
+		Header.MaxBreadth,
 		Header.RecordRoute,
 		Header.Contact,
 		Header.Route,

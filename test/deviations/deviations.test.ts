@@ -296,15 +296,15 @@ test('a token of a device that is gone is answered with 481, a forged one with 4
 	expect(only(bye(rig, route.replace('sip:1.', 'sip:zz.'))).message.status).toBe(481)
 })
 
-test('Max-Breadth goes on as it came, to every phone', () => {
+test('Max-Breadth is shared out where a call forks, and else goes on as it came', () => {
 	const rig = new Rig()
 	rig.bind(PHONE)
 	rig.bind(OTHER, { instance: 'b' })
-	const invites = of(rig.invite({ extra: ['Max-Breadth: 1'] }), 'INVITE')
-	expect(invites.map(({ message }) => String.fromCharCode(...message.bytes).includes('Max-Breadth: 1'))).toEqual([
-		true,
-		true,
-	])
+	const breadths = (extra: readonly string[]) =>
+		of(rig.invite({ extra }), 'INVITE').map(({ message }) => message.first(Header.MaxBreadth))
+	expect(breadths(['Max-Breadth: 5'])).toEqual(['3', '2'])
+	const route = of(rig.invite(), 'INVITE')[0]!.message.first(Header.RecordRoute)!
+	expect(only(bye(rig, route)).message.first(Header.MaxBreadth)).toBeUndefined()
 })
 
 test('no device is pushed to before its binding lapses', () => {

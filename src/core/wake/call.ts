@@ -16,6 +16,7 @@ import type { Device } from '../registrar/devices.ts'
 import { AnswerCopies } from './answer-copies.ts'
 import { bestOf } from './best.ts'
 import type { BranchState } from './branch.ts'
+import { breadthOf, sharesOf } from './breadth.ts'
 import { Caller } from './caller.ts'
 import type { Calls } from './calls.ts'
 import { Branch, type BranchOwner, GHOST_MS } from './device-branch.ts'
@@ -84,19 +85,19 @@ export class AgentCall implements BranchOwner, Timed {
 	/** A call that just came: one branch for each device. */
 	offer(devices: readonly Device[], now: number): void {
 		this.calls.context.deadlines.at(this.#holdEnds, this.#patientUntil)
-		for (const device of devices)
-			this.branches.push(new Branch(this, device.id, newBranch(this.calls.context, this.invite)))
-		for (const branch of this.branches) {
-			const { device } = branch
-			if (device !== undefined) branch.on(this.calls.opening(device, now), now)
-		}
+		const shares = sharesOf(breadthOf(this.invite), devices.length)
+		for (const [i, device] of devices.entries())
+			this.branches.push(new Branch(this, device.id, newBranch(this.calls.context, this.invite), shares[i]!))
+		for (const branch of this.branches)
+			if (branch.device !== undefined) branch.on(this.calls.opening(branch.device, now), now)
 		this.settle(now)
 	}
 
 	/** A call of the store, taken up again: nothing is pushed twice, and what was sent may still be answered. */
 	takeUp(record: HeldCallRecord, now: number): void {
 		this.#hold.takeUp(record)
-		for (const held of record.branches) this.branches.push(this.#restored(held))
+		const shares = sharesOf(breadthOf(this.invite), record.branches.length)
+		for (const [i, held] of record.branches.entries()) this.branches.push(this.#restored(held, shares[i]!))
 		if (record.ended === undefined) return this.#holdAgain(now)
 		this.over = record.ended
 		this.#reasons = [record.ended.reason]
@@ -289,7 +290,7 @@ export class AgentCall implements BranchOwner, Timed {
 		const { device } = branch
 		if (device === undefined) return
 		const { flow } = device
-		const bytes = inviteFor(this, branch.viaBranch, device)
+		const bytes = inviteFor(this, branch, device)
 		if (branch.client === undefined)
 			branch.client = this.calls.transactions.open(branch.viaBranch, 'INVITE', bytes, flow, branch, now)
 		else branch.client.redirect(bytes, flow, now)
@@ -303,12 +304,12 @@ export class AgentCall implements BranchOwner, Timed {
 		this.calls.remove(this)
 	}
 
-	#restored(held: HeldBranch): Branch {
-		const branch = new Branch(this, held.deviceId, held.branch)
+	#restored(held: HeldBranch, breadth: number): Branch {
+		const branch = new Branch(this, held.deviceId, held.branch, breadth)
 		const { device } = branch
 		branch.restore(held)
 		if (device === undefined) return branch
-		const bytes = inviteFor(this, branch.viaBranch, device)
+		const bytes = inviteFor(this, branch, device)
 		branch.client = this.calls.transactions.reopen(held.branch, bytes, device.flow, branch)
 		return branch
 	}

@@ -15,6 +15,7 @@ import type { Suspicion } from '../reach/suspicion.ts'
 import type { Agent, Device, Devices } from '../registrar/devices.ts'
 import { isVoip } from '../registrar/push-params.ts'
 import type { CallVerdict, CallView } from '../snapshot.ts'
+import { breadthOf } from './breadth.ts'
 import { AgentCall } from './call.ts'
 import { readCallToken } from './call-token.ts'
 import type { Branch } from './device-branch.ts'
@@ -103,6 +104,8 @@ export class Calls {
 			this.context.event('call-failed', { agent: agent.aor, how: 'nobody to wake' })
 			return this.#refuse(server, invite, source, 480, now)
 		}
+		/* RFC 5393 §5.3.3 */
+		if (breadthOf(invite) < agent.devices.length) return this.#refuse(server, invite, source, 440, now)
 		const record = {
 			id: this.context.id(),
 			receivedAt: now,
@@ -116,7 +119,7 @@ export class Calls {
 	}
 
 	/** Without a call: nobody is rung. */
-	#refuse(server: ServerTransaction, invite: SipMessage, source: Flow, status: 480 | 503, now: number): void {
+	#refuse(server: ServerTransaction, invite: SipMessage, source: Flow, status: 440 | 480 | 503, now: number): void {
 		const rows = status === 503 ? RETRY_SOON : []
 		server.respond(status, response(invite, source, status, { toTag: this.context.toTag(), rows }), now)
 	}

@@ -41,6 +41,8 @@ export class Branch implements ClientUser, Prober, Timed {
 	readonly call: BranchOwner
 	readonly deviceId: number
 	readonly viaBranch: string
+	/** Its share of Max-Breadth (RFC 5393 §5.3). */
+	readonly breadth: number
 	state: BranchState = 'idle'
 	client: ClientTransaction | undefined = undefined
 	pushId = ''
@@ -56,10 +58,11 @@ export class Branch implements ClientUser, Prober, Timed {
 	#calledAt = 0
 	#cancel: ClientTransaction | undefined = undefined
 
-	constructor(call: BranchOwner, deviceId: number, viaBranch: string) {
+	constructor(call: BranchOwner, deviceId: number, viaBranch: string, breadth: number) {
 		this.call = call
 		this.deviceId = deviceId
 		this.viaBranch = viaBranch
+		this.breadth = breadth
 		this.#timer = new Deadline<Due>({ owner: this, event: 'timer' })
 	}
 

@@ -1,4 +1,6 @@
 /** What a call sends for one device: its copy of the INVITE, and the push that wakes it. */
+
+import { Header } from '../../sip/headers.ts'
 import type { PushEffect } from '../effects.ts'
 import type { PushParams } from '../model.ts'
 import { addRecordRoute, forwardEdit, stripPushParams } from '../proxy/forward.ts'
@@ -6,15 +8,20 @@ import { removeOwnRoute } from '../proxy/route.ts'
 import type { Device } from '../registrar/devices.ts'
 import type { AgentCall } from './call.ts'
 import { callToken } from './call-token.ts'
-import { GHOST_MS } from './device-branch.ts'
+import { type Branch, GHOST_MS } from './device-branch.ts'
 import { callerOf, minimalPayloadOf, payloadOf } from './payload.ts'
 
 /** RFC 3261 §16.6 for the flow the device has now. */
-export function inviteFor({ calls, invite, source }: AgentCall, viaBranch: string, device: Device): Uint8Array {
+export function inviteFor(
+	{ calls, invite, source }: AgentCall,
+	{ viaBranch, breadth }: Branch,
+	device: Device,
+): Uint8Array {
 	const { context } = calls
 	const { listener } = device.flow
 	const edit = forwardEdit(context, invite, source, listener, viaBranch).uri(device.target)
 	removeOwnRoute(edit, invite, calls.ownRoute(invite))
+	edit.set(Header.MaxBreadth, `${breadth}`)
 	addRecordRoute(context, edit, listener, device.routeToken)
 	stripPushParams(edit, invite)
 	return edit.finish()
