@@ -300,10 +300,9 @@ test('Max-Breadth is shared out where a call forks, and else goes on as it came'
 	const rig = new Rig()
 	rig.bind(PHONE)
 	rig.bind(OTHER, { instance: 'b' })
-	const breadths = (extra: readonly string[]) =>
-		of(rig.invite({ extra }), 'INVITE').map(({ message }) => message.first(Header.MaxBreadth))
-	expect(breadths(['Max-Breadth: 5'])).toEqual(['3', '2'])
-	const route = of(rig.invite(), 'INVITE')[0]!.message.first(Header.RecordRoute)!
+	const invites = of(rig.invite({ extra: ['Max-Breadth: 5'] }), 'INVITE').map(({ message }) => message)
+	expect(invites.map((invite) => invite.first(Header.MaxBreadth))).toEqual(['3', '2'])
+	const route = invites[0]!.first(Header.RecordRoute)!
 	expect(only(bye(rig, route)).message.first(Header.MaxBreadth)).toBeUndefined()
 })
 
