@@ -99,7 +99,7 @@ function settingsOf(chance: Chance): Settings {
 		holdMs: chance.one([6_000, 12_000, 20_000]),
 		pbxExpiresSec: chance.one([0, 3_600]),
 		minExpiresSec: 0,
-		publicUrl: chance.is(0.3) ? 'https://gw.example' : '',
+		publicUrl: 'https://gw.example',
 		ringingOnPush: chance.is(0.3),
 		suspectAfter: 1,
 		wakeSlowMs: 8_000,

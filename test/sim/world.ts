@@ -24,11 +24,8 @@ const ARRIVAL_MS = 3_000
 /** After the eventful part nothing new begins, and what was begun has this long to end: a ghost and its transactions. */
 const SETTLE_MS = 110_000
 
-/**
- * Then phones are off, and the gateway forgets all that it need not keep: a ghost, and twice 64*T1, also after timer C of a
- * call that a restarted PBX has forgotten and a relaunched phone too.
- */
-const FORGET_MS = 190_000
+/** Then phones are off, and the gateway forgets all that it need not keep: a ghost, and twice 64*T1. */
+const FORGET_MS = 130_000
 
 /** A PBX that restarted left phones ringing: timer C ends them first. */
 const FORGET_CALLER_MS = 210_000
