@@ -200,9 +200,10 @@ describe('out of a dialog, from the PBX', () => {
 })
 
 describe('an agent calls', () => {
-	const calling = (shape = {}) => {
+	const calling = (shape = {}, before: (rig: Rig) => void = () => {}) => {
 		const rig = new Rig()
 		const phone = boundPhone(rig)
+		before(rig)
 		rig.from(
 			phone.flow,
 			phone.request('INVITE', {
@@ -267,6 +268,24 @@ describe('an agent calls', () => {
 		const invite = rig.last(PBX, 'INVITE')
 		expect([invite.find(Header.PAssertedIdentity), invite.find(Header.RemotePartyId)]).toEqual([-1, -1])
 		expect(invite.first(Header.PPreferredIdentity)).toBe('<sip:1001@pbx.example>')
+	})
+
+	test('a wish for the identity of another agent is not passed on (RFC 3325 §9.2)', () => {
+		for (const wish of [
+			`<sip:1002@${DOMAIN}>`,
+			'"Boss" <sip:1002@other.example>',
+			`<sip:1001@${DOMAIN}>, <sip:100%32@x>`,
+		]) {
+			const { rig } = calling({ rows: [`P-Preferred-Identity: ${wish}`] }, (world) =>
+				boundPhone(world, '1002', undefined, 8),
+			)
+			expect(rig.last(PBX, 'INVITE').find(Header.PPreferredIdentity)).toBe(-1)
+		}
+		const number = '<sip:+390612345@pbx.example>'
+		const { rig } = calling({ rows: [`P-Preferred-Identity: ${number}`] }, (world) =>
+			boundPhone(world, '1002', undefined, 8),
+		)
+		expect(rig.last(PBX, 'INVITE').first(Header.PPreferredIdentity)).toBe(number)
 	})
 
 	test('push parameters leave in no header', () => {

@@ -122,6 +122,19 @@ export class Filter {
 		return this.#devices.agent(name.aor) === undefined ? 'name' : 'agent'
 	}
 
+	/**
+	 * RFC 3325 §9.2: P-Preferred-Identity is a wish, and a PBX may grant it. One for another agent is not passed on, whatever
+	 * host stands behind the name; a number that is nobody's is the PBX's to judge.
+	 */
+	prefersAnother(request: SipMessage, bound: BoundFlow): boolean {
+		if (request.find(Header.PPreferredIdentity) < 0) return false
+		return request.list(Header.PPreferredIdentity).some((value) => {
+			const user = parseUri(parseNameAddr(value)?.uri ?? '')?.user
+			const agent = user === undefined ? undefined : this.#devices.agentByUser(user)
+			return agent !== undefined && !bound.devices.has(agent.aor)
+		})
+	}
+
 	#drop(request: SipMessage, source: string, now: number): StrangerVerdict {
 		this.#context.counters.strangersDropped++
 		/* before the name of the PBX is resolved, the stranger may be the PBX: its INVITE comes again, a 403 would end the call */

@@ -86,6 +86,7 @@ export class ToPbx {
 		masqueradeContact(edit, request, this.#calls.stableContact(device.agent.aor, listener))
 		/* RFC 3325 §6: identity asserted by a phone is no assertion */
 		edit.remove(Header.PAssertedIdentity).remove(Header.RemotePartyId)
+		if (this.#filter.prefersAnother(request, bound)) edit.remove(Header.PPreferredIdentity)
 		stripPushParams(edit, request)
 		if (request.method === 'ACK') return this.#context.send(to, edit.finish())
 		const pass = this.#passes.pass(request, flow, true, { stableContact: undefined, observer, aor: device.agent.aor })
