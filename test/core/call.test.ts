@@ -297,6 +297,17 @@ describe('CANCEL of the caller', () => {
 		expect(rig.words(PBX)).toContain('487 INVITE')
 	})
 
+	test('CANCEL_GRACE_MS: a CANCEL after a 6xx makes nobody wait longer for the phone that does not confirm', () => {
+		const { rig, phones, invites } = ringing(2)
+		rig.from(phones[0]!.flow, answerTo(invites[0]!, 180))
+		rig.from(phones[1]!.flow, answerTo(invites[1]!, 603))
+		rig.advance(CANCEL_GRACE_MS - 1)
+		rig.from(PBX, cancelText())
+		expect(rig.words(PBX)).not.toContain('487 INVITE')
+		rig.advance(1)
+		expect(rig.words(PBX)).toContain('487 INVITE')
+	})
+
 	test('before the phone answered: 200 and 487 at once, and the phone is cancelled when it does answer', () => {
 		const { rig, phone, invite } = ringing()
 		rig.from(PBX, cancelText())

@@ -118,6 +118,24 @@ describe('a hold', () => {
 		expect(invitesTo(rig, phone)).toBe(1)
 	})
 
+	test('a phone whose REGISTER is accepted while the hold is being stored is awake: no push, and the INVITE once that is stored', () => {
+		const rig = new Rig()
+		const phone = boundPhone(rig)
+		fallAsleep(rig)
+		rig.saving = 'waits'
+		rig.from(PBX, requestText('INVITE', INVITE))
+		rig.advance(1)
+		rig.from(phone.flow, phone.register())
+		rig.from(PBX, grant(rig.last(PBX, 'REGISTER')))
+		rig.commit()
+		expect(rig.pushes).toEqual([])
+		expect(invitesTo(rig, phone)).toBe(1)
+		/* it answers nothing: now it is woken */
+		rig.advance(SILENCE_MS)
+		rig.commit()
+		expect(rig.pushes.length).toBe(1)
+	})
+
 	test('three REGISTERs in a row: one INVITE for each flow it is on, all the same request, and no second branch', () => {
 		const { rig, phone } = held()
 		rig.pushed(ACCEPTED)
@@ -192,6 +210,22 @@ describe('a hold', () => {
 		expect(invitesTo(rig, phone)).toBe(1)
 		rig.advance(SIGN_ON_MS)
 		expect(rig.words(PBX)).not.toContain('480 INVITE')
+	})
+
+	test('a phone whose binding lapsed with the INVITE in its socket is told of the end when it registers again', () => {
+		const rig = new Rig()
+		const plain = boundPhone(rig, '1001', '', 10)
+		const awake = boundPhone(rig, '1001', 'bb'.repeat(32), 11)
+		rig.from(PBX, requestText('INVITE', INVITE))
+		rig.from(awake.flow, answerTo(rig.last(awake.flow, 'INVITE'), 180))
+		rig.advance(SILENCE_MS)
+		rig.from(awake.flow, answerTo(rig.last(awake.flow, 'INVITE'), 200))
+		bind(rig, plain, { expires: 0 })
+		rig.clear()
+		bind(rig, plain)
+		expect(rig.words(plain.flow)).toEqual(['200 REGISTER', 'INVITE'])
+		rig.from(plain.flow, answerTo(rig.last(plain.flow, 'INVITE'), 180))
+		expect(rig.words(plain.flow)).toEqual(['200 REGISTER', 'INVITE', 'CANCEL'])
 	})
 
 	test('two calls for one sleeping phone are two pushes and two INVITEs', () => {

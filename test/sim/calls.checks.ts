@@ -1,8 +1,10 @@
 /** Invariants 1 and 11: every caller gets its answer, and no phone rings on for a call that is over. */
 
+import { CANCEL_GRACE_MS } from '../../src/core/wake/call.ts'
 import { LAZY_COMMIT_MS } from '../../src/loop.ts'
 import { Header } from '../../src/sip/headers.ts'
-import { type Call, type Hold, isFinal, type Ledger } from './ledger.ts'
+import type { Handset } from './handset.ts'
+import { type Call, type Hold, isFinal, type Ledger, STORED_MS } from './ledger.ts'
 import { keyOf } from './network.ts'
 import type { In, Out } from './record.ts'
 import { isPbx } from './scenario.ts'
@@ -70,6 +72,22 @@ export function heldNoLonger(ledger: Ledger): string[] {
 		)
 		if (answered || ledger.kills.some(({ at }) => at >= invite.at && at <= until)) return []
 		return [`${callId} waited for longer than the hold`]
+	})
+}
+
+/** RFC 3261 §16.7 step 5: a 6xx of one phone ends the others, and the caller waits no longer than for their 487. */
+export function endedBySix(ledger: Ledger): string[] {
+	return ledger.ins.flatMap((six) => {
+		const { status, cseqMethod, callId } = six.message
+		if (status < 600 || cseqMethod !== 'INVITE' || isPbx(six.peer)) return []
+		const [over, until] = [ledger.over(callId), six.at + CANCEL_GRACE_MS + STORED_MS]
+		const isHeard = ledger.entries[six.index + 1]?.cause === six.index
+		const call = ledger.call(callId)
+		if (!isHeard || call === undefined || (over !== undefined && over.index < six.index)) return []
+		if (ledger.killedBetween(call.invite.index, six.index)) return []
+		if (ledger.wasCut(six) || ledger.kills.some(({ index, at }) => index > six.index && at <= until)) return []
+		ledger.judge()
+		return over !== undefined && over.at <= until ? [] : [`${callId} went on after ${status} of a phone`]
 	})
 }
 
@@ -174,7 +192,7 @@ export function hungUp(ledger: Ledger): string[] {
 			.all()
 			.filter(
 				({ direction, state, id, startedAt }) =>
-					direction === 'incoming' && state === 'ringing' && !isLost(ledger, id, startedAt),
+					direction === 'incoming' && state === 'ringing' && !isLost(ledger, handset, id, startedAt),
 			)
 			.map(({ id }) => `${name} rings on for ${id}`)
 		return [...mute, ...ringing]
@@ -193,11 +211,16 @@ function keeps(ledger: Ledger, callId: string, reason: string): boolean {
 }
 
 /** The caller forgot it; or the gateway was killed while it was no held call, or before it had stored that the phone knows of the end. */
-function isLost(ledger: Ledger, callId: string, startedAt: number): boolean {
-	const offer = ledger.offers.findLast((candidate) => candidate.callId === callId && candidate.out.at <= startedAt)
+function isLost(ledger: Ledger, handset: Handset, callId: string, startedAt: number): boolean {
+	const offer = ledger.offers.findLast(
+		(candidate) =>
+			candidate.callId === callId &&
+			candidate.out.at <= startedAt &&
+			ledger.handset(candidate.deviceId, candidate.out.index) === handset,
+	)
 	/* its binding lapsed with the INVITE in its socket: what it then answers is a stranger's */
 	const first = ledger.offers.find(({ branch }) => branch === offer?.branch)
-	if (first !== undefined && ledger.pbxForgotAt > first.out.index) return true
+	if (ledger.pbxForgotAt > (ledger.call(callId)?.invite.index ?? Number.POSITIVE_INFINITY)) return true
 	if (first !== undefined && ledger.removedBetween(first.deviceId, first.out.index, ledger.settledIndex)) return true
 	const since = (offer?.out.at ?? startedAt) - LAZY_COMMIT_MS
 	const learnt = ledger.ins.filter(({ message }) => message.via.branch === offer?.branch && message.status >= 200)

@@ -2,6 +2,7 @@
 import { PROBE_MS } from '../../src/core/reach/probes.ts'
 import { SILENCE_MS } from '../../src/core/wake/device-branch.ts'
 import { type Hold, isFinal, type Ledger, lastOf, STORED_MS } from './ledger.ts'
+import { keyOf } from './network.ts'
 import type { PushResult } from './record.ts'
 import { isPbx } from './scenario.ts'
 
@@ -43,6 +44,23 @@ export function released(ledger: Ledger): string[] {
 		ledger.judge()
 		const sent = ledger.offers.some(({ branch, out }) => branch === hold.branch && out.cause === woke.index)
 		return sent ? [] : [`${handset.plan.name} registered for ${hold.callId} and got no INVITE`]
+	})
+}
+
+/** Invariant 3: it goes to where the newest REGISTER of the device came from, not the one that was accepted last. */
+export function followed(ledger: Ledger): string[] {
+	const begun = new Set<string>()
+	return ledger.offers.flatMap(({ branch, callId, deviceId, out }) => {
+		const isRelease = ledger.entries[out.cause]!.kind === 'committed' || !begun.has(branch)
+		begun.add(branch)
+		const handset = ledger.handset(deviceId, out.index)
+		if (!isRelease || handset === undefined) return []
+		const newest = ledger.newestRegister(handset, out)
+		if (newest === undefined) return []
+		ledger.judge()
+		return keyOf(newest.request.peer) === keyOf(out.peer)
+			? []
+			: [`${callId} (${out.index}) went to where ${handset.plan.name} had been before`]
 	})
 }
 
@@ -100,9 +118,16 @@ export function proven(ledger: Ledger): string[] {
 		)
 		ledger.judge()
 		const since = hold.at - (isSilent ? SILENCE_MS : PONG_MS)
+		const sent = ledger.pushes.find(({ push }) => push.pushId === hold.pushId)!.index
+		/* what is heard while the hold is being stored: a REGISTER alone, which will release it */
 		const heard = ledger
 			.heard(handset)
-			.find(({ at, index, life }) => at > since && index < hold.index && life === hold.life)
+			.find(
+				(entry) =>
+					entry.at > since &&
+					entry.life === hold.life &&
+					entry.index < (entry.kind === 'in' && entry.message.cseqMethod === 'REGISTER' ? sent : hold.index),
+			)
 		return heard === undefined
 			? []
 			: [`${handset.plan.name} was pushed to for ${hold.callId}, ${hold.at - heard.at} ms after it was heard`]
@@ -117,7 +142,11 @@ export function oncePushed(ledger: Ledger): string[] {
 		seen.set(key, { pushId, index })
 		ledger.judge()
 		/* killed before it heard of the push, the gateway sends the same one again: APNs may never have had it */
-		const isRetry = known !== undefined && known.pushId === pushId && ledger.killedBetween(known.index, index)
+		const isRetry =
+			known !== undefined &&
+			known.pushId === pushId &&
+			ledger.killedBetween(known.index, index) &&
+			!ledger.pushResults.some((r) => r.result.pushId === pushId && r.index < index && !ledger.lostWithKill(r))
 		/* one that was taken back never went out */
 		const isFirst =
 			known === undefined ||

@@ -1,12 +1,21 @@
 /** What always holds, each as a named check of a whole run. A check gives a sentence for each place where it does not. */
-import { answeredOnce, cancelled, ghosts, heldNoLonger, hungUp, toldOnce } from './calls.checks.ts'
-import { heldUntilRegistered, oncePushed, oneBranch, proven, refused, released, withInvite } from './holds.checks.ts'
+import { answeredOnce, cancelled, endedBySix, ghosts, heldNoLonger, hungUp, toldOnce } from './calls.checks.ts'
+import {
+	followed,
+	heldUntilRegistered,
+	oncePushed,
+	oneBranch,
+	proven,
+	refused,
+	released,
+	withInvite,
+} from './holds.checks.ts'
 import { Ledger } from './ledger.ts'
 import { MET } from './met.ts'
 import { messagedOnce, toItsToken } from './notices.checks.ts'
 import { qualifiedAsTold, suspectedRightly, toldByTurns } from './reach.checks.ts'
 import type { Counts } from './tally.ts'
-import { admitted, hidden, noted, settled, sound, stable } from './walls.checks.ts'
+import { admitted, hidden, noted, settled, sound, stable, welcome } from './walls.checks.ts'
 import type { World } from './world.ts'
 
 export type Check = (ledger: Ledger) => string[]
@@ -15,10 +24,13 @@ export const INVARIANTS: Readonly<Record<string, Check>> = {
 	'the core never throws': sound,
 	'1. every INVITE gets exactly one final response': answeredOnce,
 	'1. and no later than the hold lasts, unless a phone answers': heldNoLonger,
+	'1. nor after a 6xx of one phone': endedBySix,
 	"1. every caller's CANCEL is answered": cancelled,
 	"2. from a stranger nothing but REGISTER reaches the PBX; from an agent, nothing in another agent's name": admitted,
+	'2. and the PBX is no stranger': welcome,
 	"3. a held INVITE is released only by the PBX's 2xx to a REGISTER of that device": heldUntilRegistered,
 	'3. and it is released by that': released,
+	'3. to where the newest one came from': followed,
 	'4. at most one live INVITE branch for a device at any time': oneBranch,
 	'5. no push to a device proven awake': proven,
 	'5. at most one push for each call and device': oncePushed,

@@ -141,9 +141,14 @@ export class Ledger {
 		return this.#answers.get(branch) ?? []
 	}
 
+	/** The first of the PBX to an agent with this Call-ID. */
+	call(callId: string): Call | undefined {
+		return this.#toAgentsById.get(callId)
+	}
+
 	/** When the caller got its final answer; undefined where it did not. */
 	over(callId: string): Out | undefined {
-		return this.#toAgentsById.get(callId)?.answers.find(isFinal)
+		return this.call(callId)?.answers.find(isFinal)
 	}
 
 	/** Proofs that the phone was awake: pongs, answers to INVITEs, REGISTERs the PBX accepted. */
@@ -154,6 +159,26 @@ export class Ledger {
 	/** The inputs that told the gateway that a binding of this phone is stored, or that it cannot be. */
 	commits(handset: Handset): readonly Entry[] {
 		return this.#commits.get(handset) ?? []
+	}
+
+	/** Of those accepted in this life before that: by CSeq, where they are of one user agent; undefined after an un-REGISTER. */
+	newestRegister(handset: Handset, before: Entry): Registration | undefined {
+		let newest: Registration | undefined
+		for (const registration of this.registrations.values()) {
+			const { accepted, request } = registration
+			if (registration.handset !== handset || accepted === undefined || accepted.index > before.index) continue
+			if (accepted.life !== before.life || request.life !== before.life) continue
+			if (newest === undefined || isNewer(registration, newest)) newest = registration
+		}
+		return newest !== undefined && isBinding(newest.request.message) ? newest : undefined
+	}
+
+	/** Had this agent a device at that place? */
+	isBound(agent: string, at: number): boolean {
+		return [...this.#devices].some(([id, rows]) => {
+			const row = rows.findLast(({ index }) => index < at)
+			return row?.handset?.plan.agent === agent && !this.removedBetween(id, row.index, at)
+		})
 	}
 
 	/** Was the device unbound between the two places, or had its binding lapsed when the gateway started again? */
@@ -238,8 +263,10 @@ export class Ledger {
 		const text = request.message.rows(Header.Contact).join()
 		const handset = this.world.handsets.find((candidate) => names(candidate, text))
 		const key = `${request.message.callId} ${request.message.cseq}`
-		if (handset !== undefined && !this.registrations.has(key))
-			this.registrations.set(key, { handset, request, accepted: undefined })
+		const known = this.registrations.get(key)
+		/* what a killed gateway had relayed is relayed anew, perhaps from another port of the NAT */
+		const isNew = known === undefined || (known.accepted === undefined && known.request.life !== request.life)
+		if (handset !== undefined && isNew) this.registrations.set(key, { handset, request, accepted: undefined })
 	}
 
 	#enterOut(entry: Out): void {
@@ -318,6 +345,17 @@ export function lastOf(entries: readonly Entry[], cause: number): number {
 	let last = cause
 	while (entries[last + 1]?.cause === cause) last++
 	return last
+}
+
+/** RFC 3261 §10.3 step 7; another Call-ID is that of an app that was started anew. */
+function isNewer(a: Registration, b: Registration): boolean {
+	const [first, second] = [a.request.message, b.request.message]
+	if (first.callId === second.callId) return first.cseq > second.cseq
+	return a.accepted!.index > b.accepted!.index
+}
+
+function isBinding(register: SipMessage): boolean {
+	return register.first(Header.Expires) !== '0' && !register.rows(Header.Contact).join().includes('expires=0')
 }
 
 export function isFinal({ message }: Out): boolean {

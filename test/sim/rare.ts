@@ -10,7 +10,9 @@ import { isPbx } from './scenario.ts'
 export const RARE: Readonly<Record<string, Count>> = {
 	'two REGISTERs of an agent cross at the PBX': crossing,
 	'a phone moves while its INVITE is unanswered': movedUnanswered,
-	'a phone moves after its call was cancelled': movedAfterEnd,
+	'a phone that woke too late moves': movedAfterEnd,
+	'a phone moves while it rings': (ledger) => movedRinging(ledger, false),
+	'a phone moves while its CANCEL is under way': (ledger) => movedRinging(ledger, true),
 	'the gateway is killed while a phone rings': killedRinging,
 	'the gateway is killed twice within a minute after a call': killedTwice,
 	'the PBX restarts during a hold': (ledger) => duringHold(ledger, (e) => isNote(e, 'PBX', RESTARTS)),
@@ -86,6 +88,24 @@ function movedAfterEnd(ledger: Ledger): number {
 	return count(places(ledger).values(), ([, second]) => {
 		const over = second === undefined ? undefined : ledger.over(second.callId)
 		return over !== undefined && over.index < second!.out.index
+	})
+}
+
+/** Its REGISTER from another address is accepted between its 180 and its final answer; `cancelled`: and after the end of the call. */
+function movedRinging(ledger: Ledger, cancelled: boolean): number {
+	const moves = [...ledger.registrations.values()].filter(({ accepted }) => accepted !== undefined)
+	return count(places(ledger), ([branch, [first]]) => {
+		const { callId, deviceId, out } = first!
+		const answers = ledger.answers(branch)
+		const ringsAt = answers.find(({ message }) => message.status > 100 && message.status < 200)?.index
+		if (ringsAt === undefined) return false
+		const endsAt = answers.find(({ message }) => message.status >= 200)?.index ?? ledger.settledIndex
+		const overAt = ledger.over(callId)?.index ?? Number.POSITIVE_INFINITY
+		const handset = ledger.handset(deviceId, out.index)
+		return moves.some(({ handset: mover, request, accepted }) => {
+			if (mover !== handset || keyOf(request.peer) === keyOf(out.peer)) return false
+			return accepted!.index > ringsAt && accepted!.index < endsAt && accepted!.index > overAt === cancelled
+		})
 	})
 }
 

@@ -94,7 +94,7 @@ function settingsOf(chance: Chance): Settings {
 		trust: [],
 		pingIntervalMs: chance.is(0.25) ? 0 : 5_000,
 		pingTimeoutMs: 1_500,
-		pingMisses: 2,
+		pingMisses: chance.one([1, 2]),
 		freshMs: chance.one([1_000, 3_000]),
 		holdMs: chance.one([6_000, 12_000, 20_000]),
 		pbxExpiresSec: chance.one([0, 3_600]),
@@ -140,7 +140,7 @@ function lanOf(chance: Chance): Weather {
 function wanOf(chance: Chance): Weather {
 	if (chance.is(0.35)) return { loss: 0, duplicate: 0, delayMs: chance.between(5, 60), jitterMs: 0, straggler: 0 }
 	return {
-		loss: chance.one([0.01, 0.05, 0.2]),
+		loss: chance.one([0.01, 0.05, 0.2, 0.35]),
 		duplicate: chance.one([0, 0.05]),
 		delayMs: chance.between(5, 150),
 		jitterMs: chance.between(0, 200),

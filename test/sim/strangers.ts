@@ -1,5 +1,5 @@
 /** Those who must not get through: scanners, brute force, forgers, and agents who use another one's name. */
-import type { Endpoint } from '../../src/demo/dialog.ts'
+import type { Dialog, Endpoint } from '../../src/demo/dialog.ts'
 import { type HeaderRow, request } from '../../src/sip/build.ts'
 import type { Chance } from './chance.ts'
 import type { Network } from './network.ts'
@@ -38,6 +38,22 @@ export class Strangers {
 			this.#chance.is(0.5) ? this.#register(from, `${this.#chance.between(100, 9_999)}`) : this.#datagram(from),
 			from,
 		)
+	}
+
+	/** An agent in a dialog of its own, in the name of another one. */
+	usurpDialog(from: Endpoint, { callId, routes, target, localCseq }: Dialog, other: string): void {
+		const { domain } = this.#targets
+		const bytes = request({
+			method: this.#chance.one(['BYE', 'INFO', 'INVITE', 'MESSAGE'] as const),
+			uri: target,
+			via: this.#via(from),
+			from: `<sip:${other}@${domain}>;tag=${this.#chance.hex(8)}`,
+			to: `<${target}>;tag=${this.#chance.hex(8)}`,
+			callId,
+			cseq: localCseq + 1,
+			rows: routes.map((route) => ['Route', route] as const),
+		})
+		this.#send(bytes, from)
 	}
 
 	/** An agent, on the flow of its own phone, in the name of another one. */
@@ -89,13 +105,17 @@ export class Strangers {
 		return request({
 			method,
 			uri,
-			via: `SIP/2.0/UDP ${from.address}:${from.port};rport;branch=z9hG4bK${this.#chance.hex(16)}`,
+			via: this.#via(from),
 			from: `<sip:${name}@${domain}>;tag=${this.#chance.hex(8)}`,
 			to: `<${method === 'REGISTER' ? `sip:${name}@${domain}` : uri}>${toTag}`,
 			callId: this.#chance.hex(16),
 			cseq: this.#chance.between(1, 100),
 			rows: [['User-Agent', this.#chance.one(SCANNERS)], ...rows],
 		})
+	}
+
+	#via({ address, port }: Endpoint): string {
+		return `SIP/2.0/UDP ${address}:${port};rport;branch=z9hG4bK${this.#chance.hex(16)}`
 	}
 
 	/** A response nobody asked for. */

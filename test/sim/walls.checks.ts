@@ -32,7 +32,7 @@ export function admitted(ledger: Ledger): string[] {
 		const cause = ledger.entries[entry.cause]!
 		if (cause.kind !== 'in' || isPbx(cause.peer) || entry.message.method === 'REGISTER') return []
 		ledger.judge()
-		return trespass(entry, names.get(keyOf(cause.peer)))
+		return trespass(ledger, entry, names.get(keyOf(cause.peer)))
 	})
 }
 
@@ -45,11 +45,22 @@ function noteAccepted(ledger: Ledger, entry: Entry, names: Map<string, Set<strin
 	names.set(flow, (names.get(flow) ?? new Set()).add(registration.handset.plan.agent))
 }
 
-function trespass({ message }: Out, allowed: ReadonlySet<string> | undefined): string[] {
-	const { method, callId } = message
+/** Invariant 2, the other way round: the PBX is no stranger, not even before its name is resolved. */
+export function welcome(ledger: Ledger): string[] {
+	return ledger.outs.flatMap(({ message, peer }) => {
+		if (!isPbx(peer) || message.cseqMethod !== 'INVITE' || message.status === 0) return []
+		ledger.judge()
+		return message.status === 403 ? [`${inShort(message)}: the PBX was refused as a stranger`] : []
+	})
+}
+
+/** In a dialog the gateway takes the name of an agent who is not here now for what the PBX had called. */
+function trespass(ledger: Ledger, { message, index }: Out, allowed: ReadonlySet<string> | undefined): string[] {
+	const { method, callId, toTag } = message
 	if (allowed === undefined) return [`${method} ${callId} of a stranger reached the PBX`]
 	const from = parseUri(parseNameAddr(message.first(Header.From) ?? '')?.uri ?? '')
 	if (from?.host !== DOMAIN || allowed.has(from.user ?? '')) return []
+	if (toTag !== '' && !ledger.isBound(from.user ?? '', index)) return []
 	return [`${method} ${callId} reached the PBX in the name of ${from.user}, on a flow of ${[...allowed].join()}`]
 }
 

@@ -37,9 +37,12 @@ const LATER_MS = [60, 15_000] as const
 /** What comes between while a call is under way, and when. */
 const MEANWHILE = [
 	...Array.from({ length: 19 }, () => 'nothing' as const),
-	...(['kill', 'restart the PBX', 'move', 'register', 'full disk'] as const),
+	...(['kill', 'restart the PBX', 'move', 'move', 'move', 'register', 'full disk', 'usurp'] as const),
 ]
 const MEANWHILE_MS = 6_000
+
+/** A restart of the PBX; once in a while it is away for longer than a REGISTER waits. */
+const PBX_DOWN_MS = [0, 0, 300, 300, 4_000, 40_000] as const
 
 /** Addresses a scanner has, and the time it takes for them all. */
 const SCANNED = 150
@@ -178,7 +181,14 @@ export class World {
 		const plan = this.#callPlan()
 		this.exchange.call(plan)
 		const meanwhile = chance.one(MEANWHILE)
-		agenda.after(chance.between(0, MEANWHILE_MS), () => this.#disturb(meanwhile, plan.agent))
+		agenda.after(this.#momentOf(plan), () => this.#disturb(meanwhile, plan.agent))
+	}
+
+	/** Some time in the call, or about when the caller gives up. */
+	#momentOf({ cancelAfterMs }: CallPlan): number {
+		const { chance } = this
+		if (cancelAfterMs === undefined || chance.is(0.5)) return chance.between(0, MEANWHILE_MS)
+		return Math.max(0, cancelAfterMs + chance.between(-chance.one([300, 2_000]), 100))
 	}
 
 	#disturb(how: (typeof MEANWHILE)[number], agent: string): void {
@@ -199,6 +209,8 @@ export class World {
 				return
 			case 'full disk':
 				return this.#fillDisk()
+			case 'usurp':
+				for (const handset of handsets) this.#usurp(handset)
 		}
 	}
 
@@ -216,7 +228,7 @@ export class World {
 
 	#restartPbx(): void {
 		this.#pbxForgot = true
-		this.exchange.restart(this.chance.one([0, 300, 4_000]))
+		this.exchange.restart(this.chance.one(PBX_DOWN_MS))
 	}
 
 	/** A scanner that has many addresses. */
@@ -278,7 +290,10 @@ export class World {
 
 	#usurp(handset: Handset): void {
 		const others = [...this.scenario.pbx.agents.keys(), 'boss'].filter((agent) => agent !== handset.plan.agent)
-		this.#strangers.usurp(handset.endpoint, handset.plan.agent, this.chance.one(others))
+		const other = this.chance.one(others)
+		const dialog = handset.phone.calls.current?.dialog
+		if (dialog === undefined) this.#strangers.usurp(handset.endpoint, handset.plan.agent, other)
+		else if (other !== 'boss') this.#strangers.usurpDialog(handset.endpoint, dialog, other)
 	}
 
 	#calmDown(): void {

@@ -47,6 +47,8 @@ export class AgentCall implements BranchOwner, Timed {
 	over: { readonly at: number; readonly reason: string } | undefined = undefined
 	/** CANCEL came, and a ringing phone has to confirm it. */
 	#cancelled = false
+	/** Its ringing phones were cancelled, and owe their 487. */
+	#inGrace = false
 	/** One of the apps declined; what still rings has to confirm its end. */
 	#declined = false
 	/** The final responses of its branches, but 2xx. */
@@ -139,7 +141,7 @@ export class AgentCall implements BranchOwner, Timed {
 		const branch = this.#branchOf(deviceId)
 		if (branch === undefined) return
 		if (branch.wasPushed) return branch.goneForNow(now)
-		branch.on('refused', now)
+		branch.refused(now)
 		this.settle(now)
 	}
 
@@ -167,7 +169,7 @@ export class AgentCall implements BranchOwner, Timed {
 		this.#reasons = reasons
 		for (const other of this.branches) if (other !== branch) other.end(now)
 		this.settle(now)
-		if (this.over === undefined) this.#armTimerC(CANCEL_GRACE_MS, now)
+		this.#armGrace(now)
 	}
 
 	/** Answers the caller once no branch can any more. */
@@ -390,6 +392,13 @@ export class AgentCall implements BranchOwner, Timed {
 		if (!this.branches.some(({ state }) => state === 'ghost')) this.#hold.remove()
 		else this.#hold.end(this.over)
 		this.branchLapsed()
+	}
+
+	/** The first end of a call sets the time: a CANCEL after a 6xx, or a second 6xx, makes nobody wait longer. */
+	#armGrace(now: number): void {
+		if (this.over !== undefined || this.#inGrace) return
+		this.#inGrace = true
+		this.#armTimerC(CANCEL_GRACE_MS, now)
 	}
 
 	#armTimerC(durationMs: number, now: number): void {

@@ -46,6 +46,7 @@ export class Branch implements ClientUser, Prober, Timed {
 	state: BranchState = 'idle'
 	client: ClientTransaction | undefined = undefined
 	pushId = ''
+	/** When its push went out; before that, when it was asked for. */
 	pushedAt = 0
 	/** none → stored (waits for the commit) → sent → accepted or refused. */
 	push: 'none' | 'storing' | 'sent' | 'accepted' | 'refused' = 'none'
