@@ -24,11 +24,11 @@ const ARRIVAL_MS = 3_000
 /** After the eventful part nothing new begins, and what was begun has this long to end: a ghost and its transactions. */
 const SETTLE_MS = 110_000
 
-/** Then phones are off, and the gateway forgets all that it need not keep: a ghost, and twice 64*T1. */
-const FORGET_MS = 130_000
-
-/** A PBX that restarted left phones ringing: timer C ends them first. */
-const FORGET_CALLER_MS = 210_000
+/**
+ * Then phones are off, and the gateway forgets all that it need not keep: timer C of a call that its caller or a kill forgot, then
+ * a ghost, and twice 64*T1.
+ */
+const FORGET_MS = 210_000
 
 /** A caller gives up before the hold is even stored, or after a while. */
 const AT_ONCE_MS = [5, 60] as const
@@ -66,7 +66,6 @@ export class World {
 	readonly #writer: Chance
 	#strangersSeen = 0
 	#scanned = 0
-	#pbxForgot = false
 
 	constructor(seed: number, change: (scenario: Scenario) => Scenario = (scenario) => scenario) {
 		this.seed = seed
@@ -109,7 +108,7 @@ export class World {
 		this.#calmDown()
 		agenda.runUntil(agenda.now + SETTLE_MS)
 		this.#switchOff()
-		agenda.runUntil(agenda.now + (this.#pbxForgot ? FORGET_CALLER_MS : FORGET_MS))
+		agenda.runUntil(agenda.now + FORGET_MS)
 	}
 
 	get settledAt(): number {
@@ -227,7 +226,6 @@ export class World {
 	}
 
 	#restartPbx(): void {
-		this.#pbxForgot = true
 		this.exchange.restart(this.chance.one(PBX_DOWN_MS))
 	}
 
