@@ -58,7 +58,7 @@ export function followed(ledger: Ledger): string[] {
 		const newest = ledger.newestRegister(handset, out)
 		if (newest === undefined) return []
 		ledger.judge()
-		return keyOf(newest.request.peer) === keyOf(out.peer)
+		return newest.places.has(keyOf(out.peer))
 			? []
 			: [`${callId} (${out.index}) went to where ${handset.plan.name} had been before`]
 	})

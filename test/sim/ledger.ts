@@ -57,6 +57,8 @@ export interface Offer {
 export interface Registration {
 	readonly handset: Handset
 	readonly request: In
+	/** Where copies of it came from: the gateway may not have heard the first one. */
+	readonly places: Set<string>
 	/** The PBX's 2xx to it. */
 	accepted: In | undefined
 }
@@ -266,7 +268,9 @@ export class Ledger {
 		const known = this.registrations.get(key)
 		/* what a killed gateway had relayed is relayed anew, perhaps from another port of the NAT */
 		const isNew = known === undefined || (known.accepted === undefined && known.request.life !== request.life)
-		if (handset !== undefined && isNew) this.registrations.set(key, { handset, request, accepted: undefined })
+		if (handset !== undefined && isNew)
+			this.registrations.set(key, { handset, request, places: new Set(), accepted: undefined })
+		this.registrations.get(key)?.places.add(keyOf(request.peer))
 	}
 
 	#enterOut(entry: Out): void {
