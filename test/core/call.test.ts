@@ -1,9 +1,9 @@
 /** Calls of the PBX to phones that are awake. */
 import { describe, expect, test } from 'bun:test'
 import { CANCEL_WAIT_MS, TIMER_C_MS } from '../../src/core/proxy/pass.ts'
-import { CANCEL_GRACE_MS } from '../../src/core/wake/call.ts'
 import { MAX_CALLS } from '../../src/core/wake/calls.ts'
 import { SILENCE_MS } from '../../src/core/wake/device-branch.ts'
+import { CANCEL_GRACE_MS } from '../../src/core/wake/patience.ts'
 import { Header } from '../../src/sip/headers.ts'
 import type { SipMessage } from '../../src/sip/message.ts'
 import { ACCEPTED, answerTo, bind, boundPhone, only, type Phone, requestText, SDP, TOKEN } from './peers.ts'

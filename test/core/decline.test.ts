@@ -1,8 +1,8 @@
 /** The address in a push: whether the call still rings, and declining it before the phone has registered. */
 import { describe, expect, test } from 'bun:test'
 import { MAX_PAYLOAD_BYTES } from '../../src/core/effects.ts'
-import { CANCEL_GRACE_MS } from '../../src/core/wake/call.ts'
 import { GHOST_MS } from '../../src/core/wake/device-branch.ts'
+import { CANCEL_GRACE_MS } from '../../src/core/wake/patience.ts'
 import { Header } from '../../src/sip/headers.ts'
 import { ACCEPTED, answerTo, bind, boundPhone, fallAsleep, type Phone, requestText, SDP } from './peers.ts'
 import { flowOf, PBX, Rig } from './rig.ts'

@@ -288,6 +288,16 @@ describe('an agent', () => {
 		expect(heard(leaving)).toEqual([])
 	})
 
+	test('that is told to be unreachable and then signs off is back when it registers again', () => {
+		const { rig, phone } = asleep()
+		call(rig, BAD_TOKEN)
+		rig.clear()
+		bind(rig, phone, { expires: 0 })
+		expect(heard(rig)).toEqual([])
+		bind(rig, phone)
+		expect(heard(rig)).toEqual([['agent-back', { agent: AGENT }]])
+	})
+
 	test('that was unreachable before a restart is not told again, and is told when it is back', () => {
 		const { rig, phone } = asleep()
 		call(rig, BAD_TOKEN)

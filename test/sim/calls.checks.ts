@@ -1,6 +1,6 @@
 /** Invariants 1 and 11: every caller gets its answer, and no phone rings on for a call that is over. */
 
-import { CANCEL_GRACE_MS } from '../../src/core/wake/call.ts'
+import { CANCEL_GRACE_MS } from '../../src/core/wake/patience.ts'
 import { LAZY_COMMIT_MS } from '../../src/loop.ts'
 import { Header } from '../../src/sip/headers.ts'
 import type { Handset } from './handset.ts'
@@ -175,6 +175,9 @@ export function toldOnce(ledger: Ledger): string[] {
 		const end = ended.get(branch)
 		ledger.judge()
 		if (end === undefined || ledger.lostWithKill(end)) return []
+		/* nor was it stored that the call is over */
+		const over = ledger.over(message.callId)
+		if (over !== undefined && over.index < end.index && ledger.lostWithKill(over)) return []
 		return [`${message.callId} was offered again (${index}) to a phone that had ended it (${end.index})`]
 	})
 }

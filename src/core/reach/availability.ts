@@ -71,9 +71,8 @@ export class Availability {
 	/** A device is bound no more, because its time was up or because it signed off. */
 	deviceGone({ agent, expiresAt }: Device, now: number): void {
 		if (agent.devices.length > 0) return this.changed(agent)
-		/* who signs off means it, and the PBX knows */
-		if (expiresAt > now) this.#unreachable.delete(agent.aor)
-		else if (this.#unreachable.peek(agent.aor) === undefined) this.#lost(agent.aor, 'expired')
+		/* who signs off means it, and the PBX knows; one told to be out of reach is back when it registers again */
+		if (expiresAt <= now && this.#unreachable.peek(agent.aor) === undefined) this.#lost(agent.aor, 'expired')
 	}
 
 	#lost(aor: string, reason: string): void {

@@ -11,7 +11,6 @@ import type { Due, ServerTransaction, Timed } from '../../transaction/transactio
 import type { PushResultInput } from '../inputs.ts'
 import type { Flow, HeldBranch, HeldCallRecord } from '../model.ts'
 import { newBranch } from '../proxy/forward.ts'
-import { TIMER_C_MS } from '../proxy/pass.ts'
 import type { Device } from '../registrar/devices.ts'
 import { AnswerCopies } from './answer-copies.ts'
 import { bestOf } from './best.ts'
@@ -22,14 +21,12 @@ import type { Calls } from './calls.ts'
 import { Branch, type BranchOwner, GHOST_MS } from './device-branch.ts'
 import { Hold } from './hold.ts'
 import { inviteFor } from './outgoing.ts'
+import { Patience } from './patience.ts'
 import { endPhantomAnswer } from './phantom.ts'
 import { ANSWERED_ELSEWHERE, CANCELLED_BY_CALLER, DECLINED, HOLD_OVER } from './reasons.ts'
 
 /** The device has the INVITE and owes its final response. */
 const WITH_INVITE: ReadonlySet<BranchState> = new Set(['calling', 'proceeding', 'cancelling'])
-
-/** How long the caller waits for the 487 of a ringing phone after its CANCEL before it gets ours. */
-export const CANCEL_GRACE_MS = 5_000
 
 export class AgentCall implements BranchOwner, Timed {
 	readonly calls: Calls
@@ -47,8 +44,6 @@ export class AgentCall implements BranchOwner, Timed {
 	over: { readonly at: number; readonly reason: string } | undefined = undefined
 	/** CANCEL came, and a ringing phone has to confirm it. */
 	#cancelled = false
-	/** Its ringing phones were cancelled, and owe their 487. */
-	#inGrace = false
 	/** One of the apps declined; what still rings has to confirm its end. */
 	#declined = false
 	/** The final responses of its branches, but 2xx. */
@@ -60,7 +55,7 @@ export class AgentCall implements BranchOwner, Timed {
 	readonly #caller: Caller
 	readonly #hold: Hold
 	readonly #holdEnds: Deadline<Due>
-	#timerC: Deadline<Due> | undefined = undefined
+	readonly #patience: Patience
 
 	constructor(
 		calls: Calls,
@@ -80,6 +75,7 @@ export class AgentCall implements BranchOwner, Timed {
 		this.holdUntil = record.holdUntil
 		this.toTag = record.toTag
 		this.#hold = new Hold(this)
+		this.#patience = new Patience(calls.context, this)
 		this.#holdEnds = new Deadline<Due>({ owner: this, event: 'hold' })
 		this.#caller = new Caller(server, invite, source, record.toTag, calls.stableContact(agent, source.listener))
 	}
@@ -150,7 +146,7 @@ export class AgentCall implements BranchOwner, Timed {
 	provisional(answer: SipMessage, now: number): void {
 		if (this.over !== undefined) return
 		if (answer.status === 100) return
-		this.#armTimerC(TIMER_C_MS, now)
+		this.#patience.rings(now)
 		this.#caller.pass(answer, now)
 	}
 
@@ -169,7 +165,7 @@ export class AgentCall implements BranchOwner, Timed {
 		this.#reasons = reasons
 		for (const other of this.branches) if (other !== branch) other.end(now)
 		this.settle(now)
-		this.#armGrace(now)
+		if (this.over === undefined) this.#patience.ends(now)
 	}
 
 	/** Answers the caller once no branch can any more. */
@@ -384,7 +380,7 @@ export class AgentCall implements BranchOwner, Timed {
 	#close(how: string, now: number): void {
 		const { context } = this.calls
 		context.deadlines.disarm(this.#holdEnds)
-		if (this.#timerC !== undefined) context.deadlines.disarm(this.#timerC)
+		this.#patience.over()
 		this.over = { at: now, reason: this.#reasons.join(', ') }
 		for (const branch of this.branches) branch.end(now)
 		if (how !== 'answered')
@@ -392,17 +388,5 @@ export class AgentCall implements BranchOwner, Timed {
 		if (!this.branches.some(({ state }) => state === 'ghost')) this.#hold.remove()
 		else this.#hold.end(this.over)
 		this.branchLapsed()
-	}
-
-	/** The first end of a call sets the time: a CANCEL after a 6xx, or a second 6xx, makes nobody wait longer. */
-	#armGrace(now: number): void {
-		if (this.over !== undefined || this.#inGrace) return
-		this.#inGrace = true
-		this.#armTimerC(CANCEL_GRACE_MS, now)
-	}
-
-	#armTimerC(durationMs: number, now: number): void {
-		this.#timerC ??= new Deadline<Due>({ owner: this, event: 'timer-c' })
-		this.calls.context.deadlines.after(this.#timerC, now, durationMs)
 	}
 }
