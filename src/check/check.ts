@@ -81,7 +81,8 @@ export async function runCheck(config: Config, warnings: readonly string[], prob
 		checkApns(config, probes),
 		checkEvents(config, probes),
 		checkStore(config, probes),
-		checkHttp(config, probes),
+		checkHttp('--http', 'the status page', config.http, probes),
+		checkHttp('--public-http', 'apps', config.publicHttp, probes),
 	])
 	return findings.flat()
 }
@@ -230,13 +231,18 @@ async function checkStore({ db }: Config, probes: Probes): Promise<Finding[]> {
 	return [fault === undefined ? ok(`The database ${db} can be written.`) : failed(fault.sentence, fault.hint)]
 }
 
-async function checkHttp({ http }: Config, probes: Probes): Promise<Finding[]> {
-	if (http === 'off') return [ok('The status page is off.')]
-	const where = `TCP ${endpoint(http.address, http.port)}`
-	const fault = await probes.bindTcp(http.address, http.port)
-	if (fault === undefined) return [ok(`${where} is free for the status page.`)]
-	const hint = 'If the gateway runs already, stop it; else choose another --http.'
-	return [failed(`${where} cannot be opened for the status page: ${fault}.`, hint)]
+async function checkHttp(
+	flag: '--http' | '--public-http',
+	whom: string,
+	place: Config['http'],
+	probes: Probes,
+): Promise<Finding[]> {
+	if (place === 'off') return flag === '--http' ? [ok('The status page is off.')] : []
+	const where = `TCP ${endpoint(place.address, place.port)}`
+	const fault = await probes.bindTcp(place.address, place.port)
+	if (fault === undefined) return [ok(`${where} is free for ${whom}.`)]
+	const hint = `If the gateway runs already, stop it; else choose another ${flag}.`
+	return [failed(`${where} cannot be opened for ${whom}: ${fault}.`, hint)]
 }
 
 function endpoint(host: string, port: number): string {

@@ -233,7 +233,9 @@ function readDuration(text: string, bounds: Bounds): Reading<number> {
 }
 
 function readCount(text: string, bounds: Bounds): Reading<number> {
-	return /^\d{1,9}$/.test(text) ? within('count', Number(text), bounds) : wrong('is no whole number')
+	if (/^\d{1,9}$/.test(text)) return within('count', Number(text), bounds)
+	const said = sayBounds('count', bounds)
+	return wrong(`is no whole number${said && `: choose ${said}`}`)
 }
 
 function within(kind: Kind, value: number, bounds: Bounds): Reading<number> {

@@ -95,6 +95,10 @@ function fromFlags(words: readonly string[], sentences: string[]): Given[] {
 			if (equals < 0 && words[i + 1]?.startsWith('-') === false) i++
 			continue
 		}
+		if (equals >= 0 && flag === `--no-${option.flag}`) {
+			sentences.push(`${flag} takes no value: write ${flag} alone, or --${option.flag}=no.`)
+			continue
+		}
 		const text = equals < 0 ? flagValue(option, flag, words[i + 1]) : word.slice(equals + 1)
 		given.push({ option, said: flag, text })
 		if (equals < 0 && text !== undefined && option.kind !== 'boolean') i++
@@ -166,7 +170,7 @@ function missing(option: ListedOption): string {
 }
 
 function readValue({ option, said, text }: Given, readFile: ReadFile, sentences: string[]): unknown {
-	if (text === undefined) {
+	if (text === undefined || text === '') {
 		sentences.push(`${said} needs a value, such as ${said} ${exampleOf(option)}.`)
 		return undefined
 	}

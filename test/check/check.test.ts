@@ -155,6 +155,14 @@ describe('check', () => {
 		expect(notRight(findings)[0]).toStartWith('warning: --apns-ca is given without --apns-url')
 	})
 
+	test('the listener for apps is looked at as that of the status page is', async () => {
+		const flags = ['--public-url=https://gw.example', '--public-http=127.0.0.1:8081']
+		const bindTcp: Probes['bindTcp'] = async (_, port) => (port === 8081 ? 'the port is in use' : undefined)
+		expect(notRight(await check({ bindTcp }, ...flags))).toEqual([
+			'failed: TCP 127.0.0.1:8081 cannot be opened for apps: the port is in use.',
+		])
+	})
+
 	test('without a status page and without a key nothing is asked about them', async () => {
 		const line = parseCommandLine([...FLAGS.slice(0, 4), '--http=off'], {}, () => undefined)
 		if (!line.ok || line.command !== 'check') throw new Error(JSON.stringify(line))

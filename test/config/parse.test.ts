@@ -95,6 +95,10 @@ describe('flags', () => {
 		expect(configOf(['--ringing-on-push=yes']).ringingOnPush).toBe(true)
 		expect(configOf(['--no-ringing-on-push']).ringingOnPush).toBe(false)
 		expect(sentencesOf([...BASE, '--no-hold'])[0]).toContain('is no flag')
+		for (const value of ['yes', 'no', ''])
+			expect(sentencesOf([...BASE, `--no-ringing-on-push=${value}`])).toEqual([
+				'--no-ringing-on-push takes no value: write --no-ringing-on-push alone, or --ringing-on-push=no.',
+			])
 		expect(sentencesOf([...BASE, '--ringing-on-push=maybe'])).toEqual(['--ringing-on-push: "maybe" must be yes or no.'])
 	})
 
@@ -132,6 +136,18 @@ describe('flags', () => {
 	test('a flag that is required and absent is asked for with an example', () => {
 		expect(sentencesOf(['--domain', 'a.example', '--advertise', '203.0.113.5'])).toEqual([
 			'--pbx is missing: the PBX; further ones in the order of preference, such as --pbx pbx.example.com.',
+		])
+	})
+
+	test('a flag with nothing behind its equals sign is asked for a value', () => {
+		expect(sentencesOf([...BASE, '--suspect-after='])).toEqual([
+			'--suspect-after needs a value, such as --suspect-after 3.',
+		])
+	})
+
+	test('a count that is none is told what may be chosen', () => {
+		expect(sentencesOf([...BASE, '--suspect-after=x'])).toEqual([
+			'--suspect-after: "x" is no whole number: choose from 1 to 100, or 0: never.',
 		])
 	})
 
@@ -247,6 +263,56 @@ describe('what must hold between options', () => {
 		expect(parse([...BASE, '--ping-interval', '0']).ok).toBe(true)
 	})
 
+	test('a timeout that nobody gave is said to be the default', () => {
+		expect(sentencesOf([...BASE, '--ping-interval', '500ms'])[0]).toStartWith(
+			'--ping-timeout (1.5s by default) is longer than --ping-interval (500ms)',
+		)
+		expect(sentencesOf([...BASE, '--ping-interval', '500ms', '--ping-timeout', '2'])[0]).toStartWith(
+			'--ping-timeout (2s) is longer',
+		)
+	})
+
+	test('what apps ask needs a listener, and a listener for them needs an address they know', () => {
+		const url = ['--public-url', 'https://gw.example']
+		expect(parse([...BASE, ...url]).ok).toBe(true)
+		expect(sentencesOf([...BASE, ...url, '--http', 'off'])[0]).toContain('nothing listens for it')
+		expect(parse([...BASE, ...url, '--http', 'off', '--public-http', '127.0.0.1:8081']).ok).toBe(true)
+		expect(sentencesOf([...BASE, '--public-http', '127.0.0.1:8081'])[0]).toContain('without --public-url')
+	})
+
+	test('the status page and what apps ask do not share a listener by two flags', () => {
+		const at = (publicHttp: string) => [...BASE, '--public-url', 'https://gw.example', '--public-http', publicHttp]
+		for (const same of ['127.0.0.1:8080', 'localhost:8080', '0.0.0.0:8080'])
+			expect(sentencesOf(at(same))).toEqual([
+				'--public-http and --http are the same: give them two ports, or leave --public-http out.',
+			])
+		for (const other of ['127.0.0.1:8081', '127.0.0.2:8080']) expect(parse(at(other)).ok).toBe(true)
+	})
+
+	test('the gateway is not its own PBX', () => {
+		const own = (pbx: string, ...listen: string[]) =>
+			parse(['--pbx', pbx, '--domain', 'pbx.example.com', ...listen]).ok === false
+		const one = ['--listen', 'udp:192.0.2.1:5060']
+		for (const pbx of ['192.0.2.1', '192.0.2.1:5060']) expect(own(pbx, ...one)).toBe(true)
+		for (const pbx of ['192.0.2.1:5070', '192.0.2.2', 'gw.example']) expect(own(pbx, ...one)).toBe(false)
+		const named = [...one, '--advertise', 'gw.example']
+		expect([own('gw.example:5060', ...named), own('gw.example:5070', ...named)]).toEqual([true, false])
+		expect(own('gw.example', ...named)).toBe(false)
+		const every = ['--listen', 'udp:0.0.0.0:5060', '--advertise', '203.0.113.5']
+		expect([own('127.0.0.1', ...every), own('127.0.0.1:5070', ...every)]).toEqual([true, false])
+		expect(own('203.0.113.5', ...every)).toBe(true)
+	})
+
+	test('a PBX of a family that nothing listens for is refused', () => {
+		const said = (pbx: string, listen: string) =>
+			sentencesOf(['--pbx', pbx, '--domain', 'pbx.example.com', '--listen', listen])
+		expect(said('2001:db8::7', 'udp:192.0.2.1:5060')).toEqual([
+			'--pbx 2001:db8::7 is an IPv6 address, and --listen has IPv4 alone: give --listen an address of the same family.',
+		])
+		expect(said('192.0.2.7', 'udp:[2001:db8::1]:5060')[0]).toStartWith('--pbx 192.0.2.7 is an IPv4 address')
+		expect(parse(['--pbx', '[2001:db8::7]', '--domain', 'a.b', '--listen', 'udp:[2001:db8::1]:5060']).ok).toBe(true)
+	})
+
 	test('events without a secret, and a secret without events, are warnings', () => {
 		const said = (...flags: string[]) => warningsOf(flags).filter((sentence) => sentence.includes('--events'))
 		const [url, secret] = ['--events=http://127.0.0.1:8090/', '--events-secret=@/run/token']
@@ -265,5 +331,9 @@ describe('what must hold between options', () => {
 		expect(warningsOf(key)[0]).toContain('--apns-topic')
 		expect(warningsOf([...key, '--apns-topic', 'a.b.voip'])).toEqual([])
 		expect(warningsOf([...key, '--apns-topic', 'a.b.voip', '--apns-ca', '/ca.pem'])[0]).toContain('--apns-url')
+		for (const flag of ['--apns-url=https://apns.example', '--apns-ca=/ca.pem'])
+			expect(warningsOf([flag]).slice(1)).toEqual([
+				`${flag.split('=')[0]} is given without --apns-key: nothing is pushed.`,
+			])
 	})
 })
