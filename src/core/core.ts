@@ -47,9 +47,10 @@ export class Core {
 	readonly #notices: Notices
 	readonly #own: OwnAddresses
 	readonly #refresh: RefreshPushes
-	/** When the PBX was last heard, and whether it owes us answers. */
+	/** When the PBX was last heard. */
 	pbxHeardAt: number | undefined = undefined
-	pbxSilent = false
+	/** A REGISTER had no answer, and it was told: `pbx-silent`. */
+	#toldSilent = false
 
 	constructor(settings: Settings, capabilities: Capabilities, restored: Restored, now: number) {
 		this.context = new Context(settings, this.#deadlines, capabilities, zeroCounters())
@@ -175,8 +176,8 @@ export class Core {
 
 	#fromPbx(flow: Flow, bytes: Uint8Array, now: number): void {
 		this.pbxHeardAt = now
-		if (this.pbxSilent) {
-			this.pbxSilent = false
+		if (this.#toldSilent) {
+			this.#toldSilent = false
 			this.context.event('pbx-back', { address: flow.address })
 		}
 		const message = this.#parsed(flow, bytes, false, now)
@@ -307,9 +308,14 @@ export class Core {
 		this.#availability.changed(device.agent)
 	}
 
+	/** Nothing of it answers: its machines are all down, or it left a REGISTER alone. */
+	get pbxSilent(): boolean {
+		return this.#toldSilent || this.targets.areDown
+	}
+
 	#pbxTimedOut(now: number): void {
-		if (this.pbxSilent || (this.pbxHeardAt !== undefined && now - this.pbxHeardAt < PBX_SILENCE_MS)) return
-		this.pbxSilent = true
+		if (this.#toldSilent || (this.pbxHeardAt !== undefined && now - this.pbxHeardAt < PBX_SILENCE_MS)) return
+		this.#toldSilent = true
 		this.context.event('pbx-silent', { address: this.targets.first?.address, seconds: PBX_SILENCE_MS / 1000 })
 	}
 }

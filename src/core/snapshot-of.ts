@@ -20,7 +20,8 @@ export function snapshotOf(core: Core, now: number): Snapshot {
 		pbx: {
 			address,
 			port,
-			lastAnswerAt: core.pbxHeardAt,
+			/* of several the one that is named; one alone may send from further addresses, too */
+			lastAnswerAt: targets.all.length > 1 ? targets.first?.heardAt : core.pbxHeardAt,
 			silent: core.pbxSilent,
 			targets: targets.all.flatMap(targetView),
 		},

@@ -7,7 +7,9 @@ export interface Snapshot {
 	readonly pbx: {
 		readonly address: string
 		readonly port: number
+		/** When that machine was last heard. */
 		readonly lastAnswerAt: number | undefined
+		/** Every machine is down, or a REGISTER had no answer. */
 		readonly silent: boolean
 		/** In the order of their ranks; the address above is of the first that requests go to. */
 		readonly targets: readonly PbxTargetView[]

@@ -64,11 +64,11 @@ const MACHINE_STATES = {
 	resting: ['◔', 'bad'],
 } as const satisfies Record<PbxTargetView['state'], readonly [sign: string, colour: string]>
 
-/** Of a PBX that is one machine the line above says enough. */
+/** Of a PBX that is one machine, and well, the line above says enough. */
 function machineTable({ targets }: Snapshot['pbx'], clock: Clock): Html {
-	if (targets.length < 2) return html``
+	if (targets.length < 2 && targets.every(({ state }) => state === 'up')) return html``
 	return html`
-<table class="machines"><caption>${targets.length} machines of the PBX</caption>
+<table class="machines"><caption>${shownOf(targets.length, targets.length, 'machine')} of the PBX</caption>
 <thead><tr><th scope="col">Machine</th><th scope="col">Rank</th><th scope="col">Weight</th><th scope="col">State</th><th scope="col">Since</th><th scope="col">Last heard</th><th scope="col">OPTIONS</th></tr></thead>
 <tbody>${targets.map((target) => machineRow(target, clock))}</tbody></table>`
 }
@@ -81,7 +81,7 @@ function machineRow(target: PbxTargetView, clock: Clock): Html {
 <td data-label="State"><span class="${colour}">${sign} ${state}</span></td>
 <td data-label="Since">${ago(since, clock)}</td>
 <td data-label="Last heard">${ago(lastHeardAt, clock)}</td>
-<td data-label="OPTIONS">${lastStatus === 0 ? NOTHING : lastStatus}</td></tr>`
+<td data-label="OPTIONS">${lastStatus === 0 || state === 'down' ? NOTHING : lastStatus}</td></tr>`
 }
 
 function callTable(calls: readonly CallView[], clock: Clock): Html {
@@ -133,12 +133,13 @@ function agentRows({ agent, devices }: AgentView, clock: Clock): Html {
 
 function deviceCells(device: DeviceView, clock: Clock): Html {
 	const { label, userAgent, reach, lastPongAt, registeredAt, lastWakeMs, suspect, missedWakes, hold } = device
+	const pushes = shownOf(missedWakes, missedWakes, 'push')
 	const reachWord =
 		reach === 'foreground'
 			? html`<span class="good">● foreground</span>`
 			: html`<span class="muted">○ background</span>`
 	return html`<td data-label="Device"><span class="clip" title="${label}">${shortLabel(label)}</span><small class="clip" title="${userAgent}">${userAgent}</small></td>
-<td data-label="State">${reachWord}<small>registered ${ago(registeredAt, clock)}</small>${suspect && html`<small class="warn" title="${missedWakes} pushes in a row were accepted and woke nobody">⚠ suspect: ${missedWakes} pushes, no wake</small>`}</td>
+<td data-label="State">${reachWord}<small>registered ${ago(registeredAt, clock)}</small>${suspect && html`<small class="warn" title="${pushes} in a row accepted, and nobody woke">⚠ suspect: ${pushes}, no wake</small>`}</td>
 <td data-label="Last pong">${ago(lastPongAt, clock)}</td>
 <td data-label="Address">${hostPort(device.address, device.port)}</td>
 <td data-label="Push">${pushCell(device.push)}</td>

@@ -182,6 +182,30 @@ describe('OPTIONS to the machines of the PBX', () => {
 		).toEqual(['pbx-down 192.0.2.1', 'pbx-up 192.0.2.1'])
 	})
 
+	test('the PBX is silent while every machine is down, and not before', () => {
+		const rig = pair()
+		miss(rig, PBX)
+		expect(rig.core.pbxSilent).toBe(false)
+		miss(rig, SECOND, 1)
+		expect(rig.core.pbxSilent).toBe(false)
+		miss(rig, SECOND, 1)
+		expect([rig.core.pbxSilent, rig.core.snapshot(rig.now).pbx.silent]).toEqual([true, true])
+		rig.from(SECOND, '\r\n\r\n')
+		expect(rig.core.pbxSilent).toBe(false)
+		const rest = rigWith([targetOf(PBX)])
+		rest.core.targets.unavailable(rest.core.targets.first!, 60, rest.now)
+		expect(rest.core.pbxSilent).toBe(false)
+	})
+
+	test('the last answer on the page is that of the machine it stands beside', () => {
+		const rig = pair()
+		rig.from(PBX, '\r\n\r\n')
+		const heardAt = rig.now
+		rig.advance(1_000)
+		rig.from(SECOND, '\r\n\r\n')
+		expect(rig.core.snapshot(rig.now).pbx).toMatchObject({ address: PBX.address, lastAnswerAt: heardAt })
+	})
+
 	test('503 with Retry-After: it gets nothing until then, and not longer than the limit', () => {
 		for (const [asked, restMs] of [
 			['20', 20_000],

@@ -47,6 +47,8 @@ describe('the page', () => {
 		const words = text(page({ snapshot: snapshot({ agents: [suspect] }) }))
 		expect(words).toContain('⚠ suspect: 4 pushes, no wake')
 		expect(text(page())).not.toContain('suspect:')
+		const soon = { ...suspect, devices: [device(1, { missedWakes: 1, suspect: true })] }
+		expect(text(page({ snapshot: snapshot({ agents: [soon] }) }))).toContain('⚠ suspect: 1 push, no wake')
 	})
 
 	test('says why the gateway is not ready, what ails the store and that the PBX is silent', () => {
@@ -68,6 +70,15 @@ describe('the page', () => {
 		const { pbx } = snapshot()
 		const alone = snapshot({ pbx: { ...pbx, targets: pbx.targets.slice(0, 1) } })
 		expect(text(page({ snapshot: alone }))).not.toContain('of the PBX')
+	})
+
+	test('shows a PBX of one machine that is not well, and no answer of one that is down', () => {
+		const { pbx } = snapshot()
+		const targets = pbx.targets.slice(0, 1).map((target) => ({ ...target, state: 'down' as const }))
+		const words = text(page({ snapshot: snapshot({ pbx: { ...pbx, silent: true, targets } }) }))
+		expect(words).toContain('1 machine of the PBX')
+		expect(words).toContain('one.pbx.example 198.51.100.7:5060 1 50 ✗ down 1 min ago 3 s ago –')
+		expect(words).toContain('198.51.100.7:5060 ✗ silent , last answer 3 s ago')
 	})
 
 	test('shows nothing that came from outside as markup', () => {

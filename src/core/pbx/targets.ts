@@ -38,6 +38,11 @@ export class Targets implements Timed, ProberRooms {
 		return this.#tier[0]
 	}
 
+	/** Every machine is known to be dead: each was asked twice in vain. One that rests has answered. */
+	get areDown(): boolean {
+		return this.#all.length > 0 && this.#all.every(({ state }) => state === 'down')
+	}
+
 	/** The machine that sends on this flow. */
 	of(flow: Flow): Target | undefined {
 		return this.#byFlow.get(flow.key)
