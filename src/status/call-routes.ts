@@ -3,8 +3,11 @@ import { type Context, Hono } from 'hono'
 import type { CallVerdict } from '../core/snapshot.ts'
 import { Bucket } from '../lib/bucket.ts'
 
-/** One or two for each push: a centre of ten thousand agents asks less, and a flood costs an HMAC each up to here. */
-export const CALL_REQUESTS = { burst: 400, perSecond: 200 }
+/**
+ * Tokens that are forged or expired: more than late phones bring, and a guesser is told to slow down. What is genuine is never
+ * counted, so that nobody can keep a phone from its call.
+ */
+export const FORGERIES = { burst: 400, perSecond: 200 }
 
 export interface CallSources {
 	/** What the token says now. Changes nothing. */
@@ -14,17 +17,17 @@ export interface CallSources {
 }
 
 export function createCallRoutes({ look, decline }: CallSources, now: () => number = () => performance.now()): Hono {
-	const bucket = new Bucket(CALL_REQUESTS, now())
+	const bucket = new Bucket(FORGERIES, now())
 	const app = new Hono()
-	app.use('/c/:token', async (c, next) => {
-		if (bucket.take(now())) return next()
+	const forged = (c: Context) => {
+		if (bucket.take(now())) return forbidden(c, 'This address is not valid, or no longer.')
 		return c.json({ error: 'Too many requests.' }, 429, { 'retry-after': '1' })
-	})
+	}
 	app.get('/c/:token', (c) => {
 		const verdict = look(c.req.param('token'))
 		switch (verdict.kind) {
 			case 'forged':
-				return forbidden(c, 'This address is not valid, or no longer.')
+				return forged(c)
 			case 'ended':
 				return c.json({ state: 'ended', reason: verdict.reason })
 			case 'ringing':
@@ -33,7 +36,7 @@ export function createCallRoutes({ look, decline }: CallSources, now: () => numb
 	})
 	app.post('/c/:token', (c) => {
 		const verdict = look(c.req.param('token'))
-		if (verdict.kind === 'forged') return forbidden(c, 'This address is not valid, or no longer.')
+		if (verdict.kind === 'forged') return forged(c)
 		if (verdict.kind === 'ended') return forbidden(c, 'The call is over, or this was used.')
 		decline(verdict.callId, verdict.deviceId)
 		return c.json({ state: 'ended', reason: 'declined' })

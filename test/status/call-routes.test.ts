@@ -2,7 +2,7 @@
 import { afterAll, describe, expect, test } from 'bun:test'
 import type { CallVerdict } from '../../src/core/snapshot.ts'
 import { Secret } from '../../src/lib/secret.ts'
-import { CALL_REQUESTS, createCallRoutes } from '../../src/status/call-routes.ts'
+import { createCallRoutes, FORGERIES } from '../../src/status/call-routes.ts'
 import { startPublic } from '../../src/status/public.ts'
 import { startStatus } from '../../src/status/status.ts'
 import { options } from './fixture.ts'
@@ -50,14 +50,23 @@ describe('/c/<token>', () => {
 		expect(declined).toEqual([])
 	})
 
-	test(`CALL_REQUESTS: ${CALL_REQUESTS.burst} at once and ${CALL_REQUESTS.perSecond} a second, and 429 beyond`, async () => {
+	test(`FORGERIES: ${FORGERIES.burst} at once and ${FORGERIES.perSecond} a second, and 429 beyond`, async () => {
 		let now = 0
 		const app = createCallRoutes(oneCall().calls, () => now)
-		for (let i = 0; i < CALL_REQUESTS.burst; i++) expect((await app.request('/c/bad')).status).toBe(403)
-		const refused = await app.request('/c/good')
+		for (let i = 0; i < FORGERIES.burst; i++) expect((await app.request('/c/bad')).status).toBe(403)
+		const refused = await app.request('/c/bad', { method: 'POST' })
 		expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1'])
 		now += 1_000
+		expect((await app.request('/c/bad')).status).toBe(403)
+	})
+
+	test('who forges keeps nobody from declining', async () => {
+		const { calls, declined } = oneCall()
+		const app = createCallRoutes(calls, () => 0)
+		for (let i = 0; i <= FORGERIES.burst; i++) await app.request('/c/bad')
 		expect((await app.request('/c/good')).status).toBe(200)
+		expect((await app.request('/c/good', { method: 'POST' })).status).toBe(200)
+		expect(declined).toHaveLength(1)
 	})
 })
 
