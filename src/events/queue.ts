@@ -26,7 +26,7 @@ export interface EventsState {
 	readonly queued: number
 	readonly delivered: number
 	readonly dropped: number
-	/** Why the last try failed; undefined while the receiver works. */
+	/** Why the last try failed or was refused; undefined while the receiver works. */
 	readonly failing: string | undefined
 }
 
@@ -50,6 +50,8 @@ export class EventQueue {
 	/** Tries in a row that failed. */
 	#failures = 0
 	#failing: string | undefined = undefined
+	/** It was said that the receiver is away, since the last delivery. */
+	#saidFailing = false
 	/** It was said that the queue is full, since the last delivery. */
 	#saidFull = false
 	#endPause: () => void = () => {}
@@ -109,24 +111,37 @@ export class EventQueue {
 		if (this.#state === 'closed') return
 		this.#state = 'idle'
 		if (result.kind === 'failed') return this.#failed(event, result.reason)
-		if (result.kind === 'refused') this.#drop(event, result.reason)
-		else this.#delivered++
-		if (this.#failing !== undefined) this.#options.log('events-back', {})
+		if (result.kind === 'refused') this.#refused(event, result.reason)
+		else this.#delivery()
 		this.#failures = 0
-		this.#failing = undefined
-		this.#saidFull = false
 		this.#next()
 	}
 
-	#failed(event: PostedEvent, reason: string): void {
-		if (this.#failing === undefined) this.#options.log('events-failing', { reason })
+	#delivery(): void {
+		this.#delivered++
+		if (this.#saidFailing) this.#options.log('events-back', {})
+		this.#failing = undefined
+		this.#saidFailing = false
+		this.#saidFull = false
+	}
+
+	/** The receiver is there and does not want it. One that refuses everything is not back. */
+	#refused(event: PostedEvent, reason: string): void {
 		this.#failing = reason
+		this.#drop(event, reason)
+	}
+
+	#failed(event: PostedEvent, reason: string): void {
+		const pause = pauseMs(++this.#failures)
+		this.#failing = reason
+		if (!this.#saidFailing) this.#options.log('events-failing', { reason, nextTrySeconds: pause / 1000 })
+		this.#saidFailing = true
 		this.#waiting.unshift(event)
 		const deadline = this.#options.now() - EVENT_LIFE_MS
 		while (this.#waiting.length > 0 && this.#waiting[0]!.at <= deadline) this.#drop(this.#waiting.shift()!, reason)
 		if (this.#finished !== undefined) return this.#finished()
 		this.#state = 'pausing'
-		this.#endPause = this.#options.after(pauseMs(++this.#failures), () => this.#resume())
+		this.#endPause = this.#options.after(pause, () => this.#resume())
 	}
 
 	#resume(): void {

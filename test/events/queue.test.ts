@@ -172,6 +172,23 @@ describe('the queue', () => {
 		expect(rig.logged.map(({ name, fields }) => [name, fields['reason']])).toEqual([['event-undelivered', 'HTTP 404']])
 	})
 
+	test('a receiver that comes back and refuses everything is not back, until it takes one', async () => {
+		const rig = new Rig()
+		rig.answers = [AWAY, REFUSED]
+		await rig.offer()
+		expect(rig.logged).toEqual([{ name: 'events-failing', fields: { reason: 'HTTP 503', nextTrySeconds: 1 } }])
+		await rig.advance(RETRY_FIRST_MS)
+		await rig.offer()
+		await settled()
+		expect(rig.queue.state).toMatchObject({ queued: 0, dropped: 2, failing: 'HTTP 404' })
+		expect(rig.logged.some(({ name }) => name === 'events-back')).toBe(false)
+		rig.answers = [DELIVERED]
+		await rig.offer()
+		await settled()
+		expect(rig.queue.state.failing).toBeUndefined()
+		expect(rig.logged.at(-1)?.name).toBe('events-back')
+	})
+
 	test('MAX_EVENTS_QUEUED: the oldest makes room, is counted, and said once', async () => {
 		const rig = new Rig()
 		rig.answers = [AWAY]
