@@ -184,7 +184,7 @@ export const OPTIONS = {
 		default: 'off',
 		group: 'Calls',
 		help: 'a listener for /c/ alone, apart from the status page',
-		doc: 'It asks for no token but the one in the address, and is limited to 200 requests a second. Without it /c/ is served by --http.',
+		doc: 'It asks for no token but the one in the address, and only forged ones are limited, to 400 at once and 200 a second. Without it /c/ is served by --http.',
 	},
 	apnsKey: {
 		flag: 'apns-key',
