@@ -84,7 +84,10 @@ function setCounter(counter: Counter, total: number): void {
 function stateMetrics(registers: Registry[], { ready, version }: StatusSources): (snapshot: Snapshot) => void {
 	const gauge = (name: string, help: string) => new Gauge({ name: PREFIX + name, help, registers })
 	const readyNow = gauge('ready', '1 while /readyz says yes')
-	const pbxSilent = gauge('pbx_silent', '1 while the PBX does not answer: every machine is down, or a REGISTER had no answer')
+	const pbxSilent = gauge(
+		'pbx_silent',
+		'1 while the PBX does not answer: every machine is down, or a REGISTER had no answer',
+	)
 	const pbxUp = new Gauge({
 		name: `${PREFIX}pbx_up`,
 		help: '1 while requests may go to this machine of the PBX',
