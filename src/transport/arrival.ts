@@ -43,6 +43,8 @@ export class Arrival implements Party, Expiring {
 	#wire: Wire
 	#steps: readonly Step[]
 	#searched = 0
+	/** Before there are so many octets, its hello is not complete. */
+	#needed = 0
 	#isOver = false
 
 	constructor(owner: ArrivalOwner, wire: Wire, isProxied: boolean) {
@@ -166,9 +168,13 @@ export class Arrival implements Party, Expiring {
 	}
 
 	#readHello(): void {
+		if (this.#octets.length < this.#needed) return
 		const hello = readClientHello(this.#octets.view())
 		if (hello.kind === 'malformed') return this.drop()
-		if (hello.kind === 'partial') return
+		if (hello.kind === 'partial') {
+			this.#needed = hello.needed
+			return
+		}
 		this.#steps = this.#steps.slice(1)
 		this.#owner.queue(this)
 	}

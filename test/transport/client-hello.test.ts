@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import { createServer } from 'node:net'
 import { connect } from 'node:tls'
 import { Prng } from '../../src/lib/prng.ts'
-import { MAX_HELLO_OCTETS, readClientHello } from '../../src/transport/client-hello.ts'
+import { MAX_HELLO_OCTETS, MAX_HELLO_RECORDS, readClientHello } from '../../src/transport/client-hello.ts'
 
 /** What a TLS client says first. */
 async function helloOf(servername: string): Promise<Uint8Array> {
@@ -53,12 +53,46 @@ describe('RFC 6066 §3: the server’s name in a ClientHello', () => {
 	})
 
 	test('is found in records of any size (RFC 8446 §5.1)', () => {
-		for (const size of [1, 2, 3, 5, 100, 400]) {
+		const least = Math.ceil((hello.length - 5) / MAX_HELLO_RECORDS)
+		for (const size of [least, least + 1, 2 * least, hello.length]) {
 			const records = inRecords(hello, size)
 			expect(readClientHello(records)).toEqual(named)
 			for (let cut = 0; cut < records.length; cut += 7)
 				expect(readClientHello(records.subarray(0, cut)).kind).toBe('partial')
 		}
+	})
+})
+
+describe('a ClientHello that comes octet by octet', () => {
+	/** How often it is read when it is read again only with the octets it needed; the last answer. */
+	function dripped(octets: Uint8Array): { readings: number; kind: string } {
+		let needed = 0
+		let readings = 0
+		for (let have = 1; have <= octets.length; have++) {
+			if (have < needed) continue
+			readings++
+			const read = readClientHello(octets.subarray(0, have))
+			if (read.kind !== 'partial') return { readings, kind: read.kind }
+			expect(read.needed).toBeGreaterThan(have)
+			needed = read.needed
+		}
+		return { readings, kind: 'partial' }
+	}
+
+	test('is read a few times for each record, and no octet later than it could be', () => {
+		for (const size of [hello.length, Math.ceil((hello.length - 5) / MAX_HELLO_RECORDS)]) {
+			const { readings, kind } = dripped(inRecords(hello, size))
+			expect(kind).toBe('hello')
+			expect(readings).toBeLessThanOrEqual(3 + 2 * MAX_HELLO_RECORDS)
+		}
+	})
+
+	test('in more than MAX_HELLO_RECORDS records is malformed', () => {
+		const size = Math.ceil((hello.length - 5) / (MAX_HELLO_RECORDS + 1))
+		expect(readClientHello(inRecords(hello, size)).kind).toBe('malformed')
+		const { readings, kind } = dripped(inRecords(hello, 1))
+		expect(kind).toBe('malformed')
+		expect(readings).toBeLessThanOrEqual(3 + 2 * MAX_HELLO_RECORDS)
 	})
 })
 
@@ -74,11 +108,6 @@ describe('what is no ClientHello', () => {
 		const of = (length: number) => Uint8Array.of(22, 3, 1, 0, 4, 1, length >> 16, (length >> 8) & 0xff, length & 0xff)
 		expect(readClientHello(of(MAX_HELLO_OCTETS - 4)).kind).toBe('partial')
 		expect(readClientHello(of(MAX_HELLO_OCTETS)).kind).toBe('malformed')
-		const drops = inRecords(
-			Uint8Array.from([0, 0, 0, 0, 0, 1, 0, 60, 0, ...Array<number>(MAX_HELLO_OCTETS).fill(0)]),
-			1,
-		)
-		expect(readClientHello(drops.subarray(0, MAX_HELLO_OCTETS + 12)).kind).toBe('malformed')
 	})
 
 	test('is never thrown at, whatever octets it has', () => {
