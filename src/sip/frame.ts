@@ -43,9 +43,9 @@ export class StreamFramer {
 	/** One CRLF of two has come. */
 	#halfPing = false
 
-	/** Octets held for a message that is not complete. */
+	/** What is held for a message that is not complete, in octets of memory: at most twice what came of it. 0 between messages. */
 	get held(): number {
-		return this.#to - this.#from
+		return this.#octets.length
 	}
 
 	/** More of the stream. `chunk` belongs to the framer from here on. */
@@ -129,7 +129,14 @@ export class StreamFramer {
 		if (this.#from === this.#to) {
 			this.#octets = NOTHING
 			this.#from = this.#to = this.#searched = 0
-		}
+		} else if (this.#octets.length > LEAST_ROOM && this.#to - this.#from < this.#octets.length / 2) this.#fit()
+	}
+
+	/** A rest must not keep all that it came with. Halving each time, a chunk of many messages is copied once in all. */
+	#fit(): void {
+		this.#octets = this.#octets.slice(this.#from, this.#to)
+		this.#to -= this.#from
+		this.#from = this.#searched = 0
 	}
 
 	#makeRoom(count: number): void {

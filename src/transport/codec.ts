@@ -6,17 +6,19 @@ import { type Frame, StreamFramer } from '../sip/frame.ts'
 export type Item =
 	/** `bytes` belongs to the receiver. */
 	| { readonly kind: 'message'; readonly bytes: Uint8Array }
-	/** The far end asked for a sign of life: these go back at once. */
+	/** The far end asked for a sign of life: these go back, or those of a later one that has come already. */
 	| { readonly kind: 'answer'; readonly bytes: Uint8Array }
 	/** Its answer to {@link Codec.ping}. */
 	| { readonly kind: 'pong' }
+	/** Something that asks for nothing. */
+	| { readonly kind: 'nothing' }
 	/** Framing is lost: what `head` asks for may be answered, and the stream is closed. */
 	| { readonly kind: 'fault'; readonly code: FaultCode; readonly head: Uint8Array }
 	/** The far end says good-bye or breaks the rules of WebSocket: `bytes` go back, and the stream is closed. */
 	| { readonly kind: 'end'; readonly bytes: Uint8Array }
 
 export interface Codec {
-	/** Octets of a message that is not complete; 0 between messages. */
+	/** What a message that is not complete takes of memory, in octets; 0 between messages. */
 	readonly held: number
 	/** More of the stream. `chunk` belongs to the codec from here on. */
 	push(chunk: Uint8Array): void

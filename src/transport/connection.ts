@@ -2,7 +2,8 @@
 import type { Flow } from '../core/model.ts'
 import { Deadline, type Deadlines } from '../lib/deadlines.ts'
 import type { Codec, Item } from './codec.ts'
-import { CLOSE_MS, type StreamLimits } from './stream-limits.ts'
+import { restOf } from './octets.ts'
+import { CLOSE_MS, type StreamLimits, TURN_ITEMS } from './stream-limits.ts'
 import type { Party, Wire } from './wire.ts'
 
 /** Something whose time is up. */
@@ -52,6 +53,9 @@ type State = 'open' | 'closing' | 'closed'
 /** What the deadline is for. */
 type Awaits = 'first' | 'rest' | 'any' | 'close'
 
+/** Of {@link setImmediate}: one for all connections. */
+const goOn = (connection: Connection): void => connection.goOn()
+
 export class Connection implements Party, Expiring {
 	readonly flow: Flow
 	/** As the population knows it. */
@@ -67,6 +71,10 @@ export class Connection implements Party, Expiring {
 	#queued = 0
 	/** Of the waiting octets the owner knows of so many. */
 	#told = 0
+	/** There is more in the codec than one turn may take: the wire is paused. */
+	#isBusy = false
+	/** Octets that say this end lives, as the far end asked. */
+	#answer: Uint8Array | undefined
 
 	constructor(owner: ConnectionOwner, wire: Wire, flow: Flow, source: string | undefined, codec: Codec) {
 		this.#owner = owner
@@ -112,11 +120,13 @@ export class Connection implements Party, Expiring {
 	received(bytes: Uint8Array): void {
 		if (this.#state !== 'open') return
 		this.#codec.push(bytes)
-		for (let item = this.#codec.next(); item !== undefined; item = this.#codec.next()) {
-			this.#perform(item)
-			if (this.#state !== 'open') return
-		}
-		if (this.#tellWaiting()) this.#awaitMore()
+		if (!this.#isBusy) this.#work()
+	}
+
+	/** A turn later. */
+	goOn(): void {
+		if (this.#state === 'open') this.#work()
+		else this.#settleDown()
 	}
 
 	drained(): void {
@@ -128,7 +138,7 @@ export class Connection implements Party, Expiring {
 			if (taken < 0) return this.abort()
 			this.#queued -= taken
 			if (taken < bytes.length) {
-				queue[done] = bytes.subarray(taken)
+				queue[done] = restOf(bytes, taken)
 				break
 			}
 			done++
@@ -157,6 +167,34 @@ export class Connection implements Party, Expiring {
 		this.#owner.failed(error)
 	}
 
+	/** At most {@link TURN_ITEMS}: a far end that says much at once must not keep all others waiting. */
+	#work(): void {
+		for (let i = 0; i < TURN_ITEMS; i++) {
+			const item = this.#codec.next()
+			if (item === undefined) return this.#worked()
+			this.#perform(item)
+			if (this.#state !== 'open') return this.#settleDown()
+		}
+		if (!this.#tellWaiting()) return
+		if (!this.#isBusy) this.#wire.pause()
+		this.#isBusy = true
+		setImmediate(goOn, this)
+	}
+
+	#worked(): void {
+		this.#settleDown()
+		const answer = this.#answer
+		this.#answer = undefined
+		if (answer !== undefined && !this.#write(answer)) return
+		if (this.#tellWaiting()) this.#awaitMore()
+	}
+
+	#settleDown(): void {
+		if (!this.#isBusy) return
+		this.#isBusy = false
+		if (this.#state !== 'closed') this.#wire.resume()
+	}
+
 	#perform(item: Item): void {
 		switch (item.kind) {
 			case 'message':
@@ -164,10 +202,13 @@ export class Connection implements Party, Expiring {
 				this.#owner.stats.messages++
 				return this.#owner.message(this, item.bytes)
 			case 'answer':
-				this.#write(item.bytes)
+				/* one for all that came at once, the last (RFC 6455 §5.5.3) */
+				this.#answer = item.bytes
 				return
 			case 'pong':
 				return this.#owner.pong(this)
+			case 'nothing':
+				return
 			case 'end':
 				if (this.#write(item.bytes)) this.#leave()
 				return
@@ -183,7 +224,7 @@ export class Connection implements Party, Expiring {
 		if (this.#queue !== undefined) return this.#enqueue(bytes)
 		const taken = this.#wire.write(bytes)
 		if (taken === bytes.length) return true
-		if (taken >= 0) return this.#enqueue(taken === 0 ? bytes : bytes.subarray(taken))
+		if (taken >= 0) return this.#enqueue(taken === 0 ? bytes : restOf(bytes, taken))
 		this.abort()
 		return false
 	}

@@ -5,6 +5,11 @@ const NOTHING = new Uint8Array(0)
 /** Room kept for what is still to come: it doubles, so that octets that come one by one cost linear time. */
 const LEAST_ROOM = 512
 
+/** What is behind `from`; a copy, where it is less than half and would keep the rest in memory. */
+export function restOf(bytes: Uint8Array, from: number): Uint8Array {
+	return 2 * from > bytes.length ? bytes.slice(from) : bytes.subarray(from)
+}
+
 export class Octets {
 	/** `#bytes[#from, #to)` */
 	#bytes: Uint8Array = NOTHING
@@ -13,6 +18,11 @@ export class Octets {
 
 	get length(): number {
 		return this.#to - this.#from
+	}
+
+	/** What they take of memory: at most twice {@link length}, or {@link LEAST_ROOM}. */
+	get held(): number {
+		return this.#bytes.length
 	}
 
 	at(index: number): number {
@@ -48,6 +58,11 @@ export class Octets {
 		if (this.#from >= this.#to) {
 			this.#bytes = NOTHING
 			this.#from = this.#to = 0
+		} else if (this.#bytes.length > LEAST_ROOM && this.length < this.#bytes.length / 2) {
+			/* a rest must not keep all that it came with; halving each time, a chunk is copied once in all */
+			this.#bytes = this.view().slice()
+			this.#to = this.length
+			this.#from = 0
 		}
 	}
 

@@ -32,6 +32,7 @@ const TOO_BIG = 1009
 const NOTHING = new Uint8Array(0)
 const PING_FRAME = frame(PING, NOTHING)
 const PONGED: Item = { kind: 'pong' }
+const BLANK: Item = { kind: 'nothing' }
 
 /** What the two first octets and the length behind them say of a frame. */
 interface Head {
@@ -53,7 +54,7 @@ export class WebSocketCodec implements Codec {
 	#broken = false
 
 	get held(): number {
-		return this.#octets.length + (this.#opcode === CONTINUATION ? 0 : this.#piecesLength + 1)
+		return this.#octets.held + (this.#opcode === CONTINUATION ? 0 : this.#piecesLength + 1)
 	}
 
 	push(chunk: Uint8Array): void {
@@ -123,7 +124,7 @@ export class WebSocketCodec implements Codec {
 		return isLast ? this.#message() : undefined
 	}
 
-	#message(): Item | undefined {
+	#message(): Item {
 		const bytes = this.#pieces.length === 1 ? this.#pieces[0]! : joined(this.#pieces, this.#piecesLength)
 		const opcode = this.#opcode
 		this.#pieces = []
@@ -133,7 +134,7 @@ export class WebSocketCodec implements Codec {
 		this.#speaks = opcode
 		if (!isBlank(bytes)) return { kind: 'message', bytes }
 		/* RFC 5626 §4.4.1 is for streams, yet browsers' phones send its CRLFCRLF here too */
-		return bytes.length === 4 ? { kind: 'answer', bytes: frame(opcode, bytes.subarray(2)) } : undefined
+		return bytes.length === 4 ? { kind: 'answer', bytes: frame(opcode, bytes.subarray(2)) } : BLANK
 	}
 
 	/** §5.5.1: the code comes back; one octet is no code. */

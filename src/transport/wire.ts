@@ -25,6 +25,9 @@ export interface Wire {
 	/** Sends what was written, then closes. */
 	end(): void
 	terminate(): void
+	/** Nothing is received until {@link resume}, nor is it told that the far end closed. */
+	pause(): void
+	resume(): void
 	/** As a server, with what came already. The runtime does both and says neither; tls.test.ts holds it to it. */
 	upgradeTLS(options: {
 		isServer: true

@@ -75,6 +75,28 @@ describe('§18.3: messages of a stream', () => {
 		expect(framer.held).toBe(0)
 	})
 
+	test('the rest of a large chunk does not keep the whole of it', () => {
+		const framer = new StreamFramer()
+		framer.push(octets(`${message('x'.repeat(50_000))}MES`))
+		expect(framer.held).toBeGreaterThan(50_000)
+		expect([framer.next()?.kind, framer.next()]).toEqual(['message', undefined])
+		expect(framer.held).toBe(3)
+		framer.push(octets(message('hello').slice(3)))
+		expect(said(framer.next()!)).toBe(message('hello'))
+		expect(framer.held).toBe(0)
+	})
+
+	test('what is held is at most twice what came, LEAST_ROOM aside', () => {
+		const framer = new StreamFramer()
+		const text = message('x'.repeat(20_000))
+		for (let at = 0; at + 500 < text.length; at += 500) {
+			framer.push(octets(text.slice(at, at + 500)))
+			expect(framer.next()).toBeUndefined()
+			expect(framer.held).toBeGreaterThanOrEqual(at + 500)
+			expect(framer.held).toBeLessThanOrEqual(Math.max(1_024, 2 * (at + 500)))
+		}
+	})
+
 	test('what is given out can be parsed, and keeps nothing of what follows it', () => {
 		const [first] = frames(octets(message('hello') + message('other')))
 		expect(first!.kind === 'message' && parse(first!.bytes).fault).toBeUndefined()

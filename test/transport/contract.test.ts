@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'bun:test'
 import { Prng } from '../../src/lib/prng.ts'
 import { MAX_STREAM_MESSAGE } from '../../src/sip/frame.ts'
 import { openStreamListener } from '../../src/transport/stream.ts'
-import { CLOSE_MS, SWEEP_MS } from '../../src/transport/stream-limits.ts'
+import { CLOSE_MS, SWEEP_MS, TURN_ITEMS } from '../../src/transport/stream-limits.ts'
 import { FAULT_LIMITS } from '../../src/transport/udp.ts'
 import { bytesOf, holds, listen, peer } from './loopback.ts'
 import {
@@ -107,6 +107,50 @@ describe.each([...KINDS])('a %s stream', (kind) => {
 		client.write(Buffer.concat([wrap(kind, sip('one')), wrap(kind, sip('two'))]))
 		expect(await holds(() => ear.messages.length === 2)).toBe(true)
 		expect(ear.texts[1]!.slice(3)).toBe(sip('two').slice(3))
+	})
+
+	test('that says much at once leaves turns to everything else, TURN_ITEMS in each, and loses nothing', async () => {
+		const { listener, ear } = await listenStream(kind)
+		let inTurn = 0
+		let most = 0
+		ear.reaction = () => {
+			if (inTurn++ === 0)
+				setImmediate(() => {
+					inTurn = 0
+				})
+			most = Math.max(most, inTurn)
+		}
+		const client = await dial(listener)
+		const texts = Array.from({ length: 1_000 }, (_, i) => sip('', `${i}`))
+		client.write(Buffer.concat(texts.map((text) => wrap(kind, text))))
+		expect(await holds(() => ear.messages.length === 1_000)).toBe(true)
+		expect(ear.texts).toEqual(texts)
+		/* what came in two reads may have two turns' worth in one */
+		expect(most).toBeLessThanOrEqual(2 * TURN_ITEMS)
+		client.write(wrap(kind, sip('and is read on')))
+		expect(await holds(() => ear.messages.length === 1_001)).toBe(true)
+	})
+
+	test('that is closed in the middle of much is told nothing more of, and its socket goes', async () => {
+		const { listener, ear } = await listenStream(kind)
+		const client = await dial(listener)
+		ear.reaction = ({ key }) => {
+			if (ear.messages.length === 1) setImmediate(() => listener.close(key))
+		}
+		client.write(Buffer.concat(Array.from({ length: 1_000 }, () => wrap(kind, sip('')))))
+		expect(await holds(() => client.isClosed)).toBe(true)
+		expect(ear.messages.length).toBeLessThan(1_000)
+		expect(ear.closed.length).toBe(1)
+		expect(listener.stats.timedOut).toBe(0)
+	})
+
+	test('that asks a thousand times at once for a sign of life has few', async () => {
+		const { listener } = await listenStream(kind)
+		const client = await dial(listener)
+		client.write(Buffer.concat(Array.from({ length: 1_000 }, () => wrap(kind, '\r\n\r\n'))))
+		expect(await holds(() => unwrap(kind, client).startsWith('\r\n'))).toBe(true)
+		await Bun.sleep(50)
+		expect(unwrap(kind, client).length).toBeLessThanOrEqual(10 * 2)
 	})
 
 	test('CRLFCRLF is answered with CRLF, and is no message', async () => {

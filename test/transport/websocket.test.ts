@@ -87,6 +87,25 @@ describe('RFC 6455 §5: frames of a client', () => {
 		expect(items(...pieces(MAX_FRAGMENTS + 1), webFrame('end', 0))).toEqual(ended(1008))
 	})
 
+	test('frames that say nothing are items too, so that whoever counts those is not kept by them', () => {
+		const codec = new WebSocketCodec()
+		codec.push(Buffer.concat([webFrame(''), webFrame('\r\n'), webFrame('')]))
+		expect([codec.next(), codec.next(), codec.next(), codec.next()]).toEqual([
+			{ kind: 'nothing' },
+			{ kind: 'nothing' },
+			{ kind: 'nothing' },
+			undefined,
+		])
+	})
+
+	test('the rest of a large chunk does not keep the whole of it', () => {
+		const codec = new WebSocketCodec()
+		codec.push(Buffer.concat([webFrame(sip('x'.repeat(50_000))), webFrame(sip('next')).subarray(0, 5)]))
+		expect(codec.held).toBeGreaterThan(50_000)
+		expect([codec.next()?.kind, codec.next()]).toEqual(['message', undefined])
+		expect(codec.held).toBe(5)
+	})
+
 	test('what is not complete is held, also between the pieces of a message', () => {
 		const codec = new WebSocketCodec()
 		expect(codec.held).toBe(0)
@@ -137,6 +156,6 @@ describe('RFC 7118 §5: SIP messages in frames', () => {
 	test('a frame of CRLFCRLF is answered with CRLF in its kind, one of CRLF is nothing', () => {
 		expect(items(webFrame('\r\n\r\n'))).toEqual([{ kind: 'answer', bytes: Uint8Array.of(0x81, 2, 13, 10) }])
 		expect(items(webFrame('\r\n\r\n', 2))).toEqual([{ kind: 'answer', bytes: Uint8Array.of(0x82, 2, 13, 10) }])
-		expect(items(webFrame('\r\n'))).toEqual([])
+		expect(items(webFrame('\r\n'))).toEqual([{ kind: 'nothing' }])
 	})
 })
