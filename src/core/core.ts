@@ -98,7 +98,7 @@ export class Core {
 			deviceBound: (device, at) => this.#deviceBound(device, at),
 			deviceGone: (device, at) => this.#deviceGone(device, at),
 		})
-		for (const record of restored.devices) this.#refresh.registered(this.devices.bind(record, now), now)
+		for (const record of restored.devices) this.#refresh.takenUp(this.devices.bind(record, now), now)
 		this.#availability.begin(this.devices)
 		this.calls.pushes.takeUp(this.devices, now)
 		for (const record of restored.heldCalls) this.calls.takeUp(record, now)

@@ -2,7 +2,12 @@
 import { describe, expect, test } from 'bun:test'
 import { PNSREG_SEC } from '../../src/core/registrar/feature-caps.ts'
 import { deviceOfPurr, purrOf } from '../../src/core/registrar/purr.ts'
-import { LEAST_REFRESHED_MS, REFRESH_BEFORE_MS, REFRESH_LIMITS } from '../../src/core/registrar/refresh.ts'
+import {
+	LEAST_REFRESHED_MS,
+	REFRESH_BEFORE_MS,
+	REFRESH_LATE_MS,
+	REFRESH_LIMITS,
+} from '../../src/core/registrar/refresh.ts'
 import { Header } from '../../src/sip/headers.ts'
 import { ACCEPTED, answerTo, bind, fallAsleep, grant, Phone, pushParamsOf, requestText, SDP, TOKEN } from './peers.ts'
 import { flowOf, GATEWAY, PBX, Rig } from './rig.ts'
@@ -272,5 +277,31 @@ describe('a refresh push', () => {
 		rig.restart()
 		rig.advance(2_000)
 		expect(rig.pushes.map(({ kind }) => kind)).toEqual(['background'])
+	})
+
+	test('REFRESH_LATE_MS: a gateway that starts again and again near the end sends one more, and no more', () => {
+		const rig = new Rig()
+		register(rig, BOTH)
+		rig.advance(HOUR_MS - REFRESH_BEFORE_MS)
+		expect(rig.pushes.length).toBe(1)
+		let pushes = 0
+		for (let second = 0; second < REFRESH_BEFORE_MS / 1000; second++) {
+			rig.restart()
+			rig.advance(1_000)
+			pushes += rig.pushes.length
+			if (second < (REFRESH_BEFORE_MS - REFRESH_LATE_MS) / 1000 - 1) expect(pushes).toBe(0)
+		}
+		expect([pushes, bindings(rig)]).toEqual([1, []])
+	})
+
+	test('a phone that came back before a restart is not pushed to again', () => {
+		const rig = new Rig()
+		register(rig, BOTH)
+		rig.advance(HOUR_MS - REFRESH_BEFORE_MS)
+		register(rig, BOTH)
+		rig.clear()
+		rig.restart()
+		rig.advance(REFRESH_BEFORE_MS)
+		expect(rig.pushes).toEqual([])
 	})
 })

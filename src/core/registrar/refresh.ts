@@ -11,6 +11,12 @@ import type { Device, Devices } from './devices.ts'
 /** RFC 8599 §5.5: at least 120 s before the binding lapses; half a minute for a phone that refreshes by itself to come late. */
 export const REFRESH_BEFORE_MS = 150_000
 
+/**
+ * After a restart nobody knows whether the push above went out. Then this is the time for it: a phone that was pushed to has long
+ * registered, one that was not still can, and however often the gateway starts there is one more push at most.
+ */
+export const REFRESH_LATE_MS = 60_000
+
 /** A shorter binding would be pushed for again as soon as it was refreshed, and Apple takes no more than a few an hour. */
 export const LEAST_REFRESHED_MS = 2 * REFRESH_BEFORE_MS
 
@@ -39,7 +45,14 @@ export class RefreshPushes implements Timed {
 		this.#notices = notices
 	}
 
-	/** Bound anew, refreshed, or taken up after a restart. The deadline stays where it is and is looked at when it comes. */
+	/** A binding of the store, at the start. */
+	takenUp(device: Device, now: number): void {
+		if (now < device.expiresAt - REFRESH_BEFORE_MS) return this.registered(device, now)
+		const late = device.expiresAt - REFRESH_LATE_MS
+		if (now < late && this.#isFor(device)) this.#at(device, late)
+	}
+
+	/** Bound anew or refreshed. The deadline stays where it is and is looked at when it comes. */
 	registered(device: Device, now: number): void {
 		if (!this.#isFor(device)) return this.deviceGone(device)
 		const at = Math.max(now + 1, device.expiresAt - REFRESH_BEFORE_MS)
