@@ -12,8 +12,7 @@ export const ENDED_KEPT_MS = 60_000
  */
 export const OVERDUE_KEPT_MS = 180_000
 
-/** What is over by `?1`, ms since the epoch. */
-const BINDING_LAPSED = 'expires_at <= ?1'
+/** A call that is over by `?1`, ms since the epoch. */
 const CALL_LAPSED = `CASE WHEN ended_at IS NULL THEN hold_until + ${OVERDUE_KEPT_MS} ELSE ended_at + ${ENDED_KEPT_MS} END <= ?1`
 
 interface DeviceRow {
@@ -71,18 +70,14 @@ interface PushOutcomeRow {
 	readonly wake_ms: number | null
 }
 
-/** Delete what lapsed by `nowMs`, ms since the epoch. Only tidying: {@link readRestored} leaves it out anyway. */
-export function dropLapsed(db: Database, nowMs: number): void {
-	db.run(`DELETE FROM device WHERE id IN (SELECT device_id FROM binding WHERE ${BINDING_LAPSED})`, [nowMs])
-	db.run(`DELETE FROM binding WHERE ${BINDING_LAPSED}`, [nowMs])
+/** Delete the calls that are over by `nowMs`, ms since the epoch. Only tidying: {@link readRestored} leaves it out anyway. */
+export function dropOverCalls(db: Database, nowMs: number): void {
 	db.run(`DELETE FROM held_call WHERE ${CALL_LAPSED}`, [nowMs])
 }
 
-/** Devices by id, calls by arrival, push outcomes oldest first. */
+/** Devices by id, those too that lapsed: who watches the agent is told by the core, and then they go. Calls by arrival, push outcomes oldest first. */
 export function readRestored(db: Database, nowMs: number): Restored {
-	const devices = db.prepare<DeviceRow, [number]>(
-		`SELECT * FROM device JOIN binding ON device_id = id WHERE NOT (${BINDING_LAPSED}) ORDER BY id`,
-	)
+	const devices = db.prepare<DeviceRow, []>('SELECT * FROM device JOIN binding ON device_id = id ORDER BY id')
 	const calls = db.prepare<HeldCallRow, [number]>(
 		`SELECT * FROM held_call WHERE NOT (${CALL_LAPSED}) ORDER BY received_at, id`,
 	)
@@ -90,7 +85,7 @@ export function readRestored(db: Database, nowMs: number): Restored {
 	const lastId = db.prepare<{ seq: number }, []>("SELECT seq FROM sqlite_sequence WHERE name = 'device'")
 	try {
 		return {
-			devices: devices.all(nowMs).map(deviceOf),
+			devices: devices.all().map(deviceOf),
 			heldCalls: calls.all(nowMs).map(heldCallOf),
 			pushOutcomes: pushes.all().map(pushOutcomeOf),
 			nextDeviceId: (lastId.get()?.seq ?? 0) + 1,

@@ -10,7 +10,7 @@ import type { Restored } from '../core/model.ts'
 import { prepareChanges } from './changes.ts'
 import { faultOf, type StoreFault, type StoreFaultCode } from './fault.ts'
 import { type Opened, openDatabase } from './open.ts'
-import { dropLapsed, readRestored } from './restore.ts'
+import { dropOverCalls, readRestored } from './restore.ts'
 
 export type { StoreFault, StoreFaultCode } from './fault.ts'
 
@@ -22,7 +22,7 @@ export type CommitResult =
 export interface Store {
 	readonly ok: true
 	/**
-	 * What is stored and not over by `nowMs` (ms since the epoch); calls that ended are kept 60 s.
+	 * What is stored: all devices, and the calls that are not over by `nowMs` (ms since the epoch); ended ones are kept 60 s.
 	 * @throws an Error of SQLite where the disk fails although the check at start passed.
 	 */
 	restore(nowMs: number): Restored
@@ -70,7 +70,7 @@ export function storeOn({ db, close }: Opened, path: string): Store {
 	return {
 		ok: true,
 		restore: (nowMs) => {
-			transact(() => dropLapsed(db, nowMs))
+			transact(() => dropOverCalls(db, nowMs))
 			return readRestored(db, nowMs)
 		},
 		commit: (changes) => (changes.length === 0 ? DONE : transact(applyAll, changes)),

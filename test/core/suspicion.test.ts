@@ -288,6 +288,17 @@ describe('an agent', () => {
 		expect(heard(leaving)).toEqual([])
 	})
 
+	test('whose last device expired while the gateway was down is told to be unreachable at the start, once', () => {
+		const rig = new Rig()
+		const phone = boundPhone(rig)
+		bind(rig, phone, { expires: 60 })
+		rig.now += 61_000
+		rig.restart()
+		expect(heard(rig)).toEqual([['agent-unreachable', { agent: AGENT, reason: 'expired' }]])
+		rig.restart()
+		expect(heard(rig)).toEqual([])
+	})
+
 	test('that is told to be unreachable and then signs off is back when it registers again', () => {
 		const { rig, phone } = asleep()
 		call(rig, BAD_TOKEN)

@@ -27,7 +27,6 @@ export class SimStore {
 	}
 
 	restore(now: number): Restored {
-		for (const [id, { expiresAt }] of this.devices) if (expiresAt <= now) this.devices.delete(id)
 		for (const [id, { ended, holdUntil }] of this.calls)
 			if ((ended?.at ?? holdUntil) + ENDED_KEPT_MS <= now) this.calls.delete(id)
 		return {

@@ -117,14 +117,16 @@ test('a second put of a call replaces the first, delete removes it', () => {
 	expect(store.restore(NOW).heldCalls).toEqual([again])
 })
 
-test('restore drops devices that expired, and held calls that nobody waits for any more', () => {
-	commit(put(device(1, { expiresAt: NOW })), put(device(2, { expiresAt: NOW + 1 })))
+test('restore keeps devices that expired, so that the core tells of them', () => {
+	commit(put(device(1, { expiresAt: NOW - 1 })), put(device(2, { expiresAt: NOW + 1 })))
+	expect(store.restore(NOW).devices.map((d) => d.id)).toEqual([1, 2])
+})
+
+test('restore drops held calls that nobody waits for any more', () => {
 	commit({ table: 'call', op: 'put', row: heldCall('given up', { holdUntil: NOW - OVERDUE_KEPT_MS }) })
 	commit({ table: 'call', op: 'put', row: heldCall('overdue', { holdUntil: NOW - OVERDUE_KEPT_MS + 1 }) })
 	commit({ table: 'call', op: 'put', row: heldCall('waits', { holdUntil: NOW + 1 }) })
-	expect(store.restore(NOW).devices.map((d) => d.id)).toEqual([2])
 	expect(store.restore(NOW).heldCalls.map((c) => c.id)).toEqual(['overdue', 'waits'])
-	expect(store.restore(0).devices.map((d) => d.id)).toEqual([2])
 	expect(store.restore(0).heldCalls.map((c) => c.id)).toEqual(['overdue', 'waits'])
 })
 
