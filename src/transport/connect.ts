@@ -17,7 +17,7 @@ import { NOBODY, type Party, WIRE_HANDLERS, type Wire } from './wire.ts'
 export interface ConnectorOptions extends StreamCallbacks {
 	/** What {@link Flow.listener} says of its flows. */
 	readonly index: number
-	/** Of these only the times and the queue count. A PBX need not say anything first: `firstMessageMs` is its `idleMs`. */
+	/** Of these only the times and the queue count. A PBX need not say anything first: `firstMessageMs` and `newcomerMs` are its `idleMs`. */
 	readonly limits?: Partial<StreamLimits>
 }
 
@@ -65,7 +65,7 @@ class NativeConnector implements StreamConnector {
 		const limits = { ...STREAM_LIMITS, ...options.limits }
 		this.#connections = new Connections(
 			options.index,
-			{ ...limits, firstMessageMs: limits.idleMs },
+			{ ...limits, firstMessageMs: limits.idleMs, newcomerMs: limits.idleMs },
 			options,
 			() => undefined,
 		)

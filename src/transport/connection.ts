@@ -2,6 +2,7 @@
 import type { Flow } from '../core/model.ts'
 import { Deadline, type Deadlines } from '../lib/deadlines.ts'
 import type { Codec, Item } from './codec.ts'
+import type { Hoarder } from './hoards.ts'
 import { restOf } from './octets.ts'
 import { CLOSE_MS, type StreamLimits, TURN_ITEMS } from './stream-limits.ts'
 import type { Party, Wire } from './wire.ts'
@@ -26,7 +27,7 @@ export interface StreamStats {
 	timedOut: number
 	/** Closed: too much waited for them. */
 	slowReaders: number
-	/** Closed: what waited of all together was too much, and they added to it. */
+	/** Closed: what waited of all together was too much, and they held most of it, or were no more than newcomers. */
 	crowdedOut: number
 	/** Closed: their framing was lost. */
 	faults: number
@@ -40,8 +41,8 @@ export interface ConnectionOwner {
 	message(connection: Connection, bytes: Uint8Array): void
 	pong(connection: Connection): void
 	fault(connection: Connection, item: Item & { kind: 'fault' }): void
-	/** Octets waiting for the rest of a message, or for the kernel, are so many more; false: too many of all connections. */
-	waiting(more: number): boolean
+	/** What waits for the rest of a message, or for the kernel, was `before` and is {@link Connection.told}. May abort it. */
+	waiting(connection: Connection, before: number): void
 	/** It takes no more messages. Once. */
 	left(connection: Connection): void
 	/** Its socket is gone, after {@link left}. Once. */
@@ -56,7 +57,7 @@ type Awaits = 'first' | 'rest' | 'any' | 'close'
 /** Of {@link setImmediate}: one for all connections. */
 const goOn = (connection: Connection): void => connection.goOn()
 
-export class Connection implements Party, Expiring {
+export class Connection implements Party, Expiring, Hoarder {
 	readonly flow: Flow
 	/** As the population knows it. */
 	readonly source: string | undefined
@@ -69,8 +70,8 @@ export class Connection implements Party, Expiring {
 	/** Octets the kernel had no room for, oldest first. */
 	#queue: Uint8Array[] | undefined
 	#queued = 0
-	/** Of the waiting octets the owner knows of so many. */
 	#told = 0
+	#isNewcomer = true
 	/** There is more in the codec than one turn may take: the wire is paused. */
 	#isBusy = false
 	/** Octets that say this end lives, as the far end asked. */
@@ -84,6 +85,34 @@ export class Connection implements Party, Expiring {
 		this.source = source
 		wire.data = this
 		this.#await('first', owner.limits.firstMessageMs)
+	}
+
+	/** Of the octets that wait the owner knows of so many. */
+	get told(): number {
+		return this.#told
+	}
+
+	/** Until {@link settle}. */
+	get isNewcomer(): boolean {
+		return this.#isNewcomer
+	}
+
+	get #isClosed(): boolean {
+		return this.#state === 'closed'
+	}
+
+	/** Somebody vouches for it: it may be silent for `idleMs`. False: it was settled, or is closed. */
+	settle(): boolean {
+		if (!this.#isNewcomer || this.#state !== 'open') return false
+		this.#isNewcomer = false
+		if (this.#awaits !== 'rest') this.#await('any', this.#owner.limits.idleMs)
+		return true
+	}
+
+	/** Too much waits of all together, and it holds most. */
+	crowdOut(): void {
+		this.#owner.stats.crowdedOut++
+		this.abort()
 	}
 
 	/** False: it is closed, or was over this. */
@@ -157,7 +186,7 @@ export class Connection implements Party, Expiring {
 		const wasOpen = this.#state === 'open'
 		this.#state = 'closed'
 		this.#queue = undefined
-		this.#owner.waiting(-this.#told)
+		this.#tell(0)
 		this.#owner.deadlines.disarm(this.#deadline)
 		if (wasOpen) this.#owner.left(this)
 		this.#owner.gone(this)
@@ -241,15 +270,18 @@ export class Connection implements Party, Expiring {
 		return this.#tellWaiting()
 	}
 
-	/** False: of all connections too much waits, this one adds to it, and is gone. */
+	/** False: of all connections too much waits, this one holds most of it, and is gone. */
 	#tellWaiting(): boolean {
-		const more = this.#codec.held + this.#queued - this.#told
-		if (more === 0) return true
-		this.#told += more
-		if (this.#owner.waiting(more) || more < 0) return true
-		this.#owner.stats.crowdedOut++
-		this.abort()
-		return false
+		if (this.#isClosed) return false
+		this.#tell(this.#codec.held + this.#queued)
+		return !this.#isClosed
+	}
+
+	#tell(waiting: number): void {
+		const before = this.#told
+		if (waiting === before) return
+		this.#told = waiting
+		this.#owner.waiting(this, before)
 	}
 
 	/** No more messages either way; the socket goes when what waits is sent. */
@@ -263,8 +295,8 @@ export class Connection implements Party, Expiring {
 	/** A first message and the rest of one have their time from when they were due, whatever comes meanwhile. */
 	#awaitMore(): void {
 		if (this.#awaits === 'first') return
-		const { partialMs, idleMs } = this.#owner.limits
-		if (this.#codec.held === 0) this.#await('any', idleMs)
+		const { partialMs, idleMs, newcomerMs } = this.#owner.limits
+		if (this.#codec.held === 0) this.#await('any', this.#isNewcomer ? newcomerMs : idleMs)
 		else if (this.#awaits !== 'rest') this.#await('rest', partialMs)
 	}
 

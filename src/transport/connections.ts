@@ -5,6 +5,7 @@ import { Deadlines } from '../lib/deadlines.ts'
 import type { FaultCode } from '../sip/faults.ts'
 import type { Codec, Item } from './codec.ts'
 import { Connection, type ConnectionOwner, type Expiring, type StreamStats } from './connection.ts'
+import { Hoards } from './hoards.ts'
 import { type StreamLimits, SWEEP_MS } from './stream-limits.ts'
 import { FAULT_LIMITS } from './udp.ts'
 import type { Wire } from './wire.ts'
@@ -45,12 +46,12 @@ export class Connections implements ConnectionOwner {
 	readonly #onGone: (connection: Connection) => void
 	readonly #reports = new Bucket(FAULT_LIMITS, performance.now())
 	readonly #byKey = new Map<string, Connection>()
-	/** Those that have not said a whole message yet, oldest first. */
+	/** Those nobody vouches for yet, oldest first. */
 	readonly #newcomers = new Set<Connection>()
 	/** All whose socket lives. */
 	readonly #alive = new Set<Connection>()
+	readonly #hoards = new Hoards<Connection>()
 	#opened = 0
-	#waiting = 0
 	#sweeps: ReturnType<typeof setInterval> | undefined
 	#stopped = false
 
@@ -108,7 +109,15 @@ export class Connections implements ConnectionOwner {
 		this.#byKey.get(key)?.close()
 	}
 
-	/** The oldest that has not said anything makes room; false where there is none. */
+	/** See {@link StreamListener.settle}. */
+	settle(key: string): void {
+		const connection = this.#byKey.get(key)
+		if (!connection?.settle()) return
+		this.#newcomers.delete(connection)
+		this.#hoards.settled(connection)
+	}
+
+	/** The oldest that nobody vouches for makes room; false where there is none. */
 	evictNewcomer(): boolean {
 		for (const newcomer of this.#newcomers) {
 			newcomer.abort()
@@ -131,7 +140,6 @@ export class Connections implements ConnectionOwner {
 	/* For connections */
 
 	message(connection: Connection, bytes: Uint8Array): void {
-		this.#newcomers.delete(connection)
 		try {
 			this.#callbacks.onMessage(connection.flow, bytes)
 		} catch (error) {
@@ -147,9 +155,10 @@ export class Connections implements ConnectionOwner {
 		this.#tell(() => this.#callbacks.onFault?.(connection.flow, code, head))
 	}
 
-	waiting(more: number): boolean {
-		this.#waiting += more
-		return this.#waiting <= this.limits.waitingBytes
+	waiting(connection: Connection, before: number): void {
+		this.#hoards.changed(connection, before)
+		if (connection.told <= before) return
+		while (this.#hoards.octets > this.limits.waitingBytes) this.#hoards.largest()!.crowdOut()
 	}
 
 	/** Told in a moment: whoever closed it is in the middle of something. */

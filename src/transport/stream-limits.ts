@@ -12,6 +12,8 @@ export interface StreamLimits {
 	readonly setupMs: number
 	/** Default {@link FIRST_MESSAGE_MS}. */
 	readonly firstMessageMs: number
+	/** Default {@link NEWCOMER_MS}. */
+	readonly newcomerMs: number
 	/** Default {@link PARTIAL_MESSAGE_MS}. */
 	readonly partialMs: number
 	/** Default {@link IDLE_MS}. */
@@ -37,6 +39,9 @@ export const SETUP_MS = 10_000
 /** A phone opens a connection to say something. One that says nothing holds memory for nobody. */
 export const FIRST_MESSAGE_MS = 10_000
 
+/** Without an octet, while nobody vouches for it: a REGISTER may wait 32 s for its PBX (RFC 3261's timer F), and for 8 s more. */
+export const NEWCOMER_MS = 40_000
+
 /** From the first octet of a message to its last: 65 kB over the slowest mobile network there is. */
 export const PARTIAL_MESSAGE_MS = 10_000
 
@@ -47,8 +52,9 @@ export const IDLE_MS = 960_000
 export const MAX_QUEUED_BYTES = 256 << 10
 
 /**
- * Of all connections of a listener: unfinished messages, and what slow readers have not read. A phone's message comes
- * whole and is read at once, so that those who wait are few; a hundred thousand of them are an attack.
+ * Of all connections of a listener: memory of unfinished messages, and what slow readers have not read. A phone's message
+ * comes whole and is read at once, so that those who wait are few; a hundred thousand of them are an attack. Who holds
+ * most goes then, newcomers before all others.
  */
 export const MAX_WAITING_BYTES = 64 << 20
 
@@ -82,6 +88,7 @@ export const STREAM_LIMITS: StreamLimits = {
 	handshakes: MAX_HANDSHAKES,
 	setupMs: SETUP_MS,
 	firstMessageMs: FIRST_MESSAGE_MS,
+	newcomerMs: NEWCOMER_MS,
 	partialMs: PARTIAL_MESSAGE_MS,
 	idleMs: IDLE_MS,
 	queuedBytes: MAX_QUEUED_BYTES,

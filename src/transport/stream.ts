@@ -58,6 +58,12 @@ export interface StreamListener {
 	 * more, or its far end did not read for so long that it is closed now.
 	 */
 	send(key: string, bytes: Uint8Array): boolean
+	/**
+	 * Somebody vouches for this connection: a device is bound over it, or it is a PBX's. Until then it is a newcomer, whatever
+	 * it says: closed after `newcomerMs` without an octet, and before all others where connections or memory are short. Again
+	 * and of a connection that is no more: nothing.
+	 */
+	settle(key: string): void
 	/** A WebSocket ping; false on other kinds, and where there is no such connection. */
 	ping(key: string): boolean
 	/** It takes no more messages; what was sent goes out. */
@@ -175,6 +181,10 @@ class NativeStreamListener implements StreamListener, ArrivalOwner {
 
 	send(key: string, bytes: Uint8Array): boolean {
 		return this.#connections.send(key, bytes)
+	}
+
+	settle(key: string): void {
+		this.#connections.settle(key)
 	}
 
 	ping(key: string): boolean {

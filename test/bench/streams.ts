@@ -41,7 +41,13 @@ const said = (figures: Figures) => console.log(JSON.stringify(figures))
 /** Listens; says the port, and after each line on its input its figures. */
 async function serve(kind: StreamKind, folder: string): Promise<void> {
 	const listener: StreamListener | string = await openStreamListener({
-		...{ index: 0, kind, address: '0.0.0.0', port: 0, limits: { perSource: 50_000, firstMessageMs: 600_000 } },
+		...{
+			index: 0,
+			kind,
+			address: '0.0.0.0',
+			port: 0,
+			limits: { perSource: 50_000, firstMessageMs: 600_000, newcomerMs: 600_000 },
+		},
 		tls: { certificates: [{ certFile: join(folder, 'cert.pem'), keyFile: join(folder, 'key.pem') }] },
 		onMessage: (flow, bytes) => void (listener as StreamListener).send(flow.key, bytes),
 		onError: (sentence) => console.error(sentence),

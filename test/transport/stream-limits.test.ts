@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'bun:test'
+import { Hoards } from '../../src/transport/hoards.ts'
 import { Population } from '../../src/transport/population.ts'
 import {
 	CLOSE_MS,
@@ -41,8 +42,9 @@ async function accepted(port: number): Promise<string[][]> {
 }
 
 describe.each([...KINDS])('a %s listener', (kind) => {
-	test('with all the connections it may have refuses newer ones, if all have said something', async () => {
+	test('with all the connections it may have refuses newer ones, if somebody vouches for all', async () => {
 		const { listener, ear } = await listenStream(kind, { limits: { connections: 3 } })
+		ear.reaction = ({ key }) => listener.settle(key)
 		for (let i = 1; i <= 3; i++) {
 			const client = await dial(listener)
 			client.write(wrap(kind, sip('here')))
@@ -63,16 +65,19 @@ describe.each([...KINDS])('a %s listener', (kind) => {
 		expect(await holds(() => ear.messages.length === 4)).toBe(true)
 	})
 
-	test('gives the place of the oldest that never said anything to a newer one', async () => {
+	test('gives the place of the oldest that nobody vouches for to a newer one, whatever it said', async () => {
 		const { listener, ear } = await listenStream(kind, { limits: { connections: 3 } })
 		const talker = await dial(listener)
 		talker.write(wrap(kind, sip('here')))
 		expect(await holds(() => ear.messages.length === 1)).toBe(true)
-		const silent = [await dial(listener), await dial(listener)]
+		listener.settle(ear.opened[0]!.flow.key)
+		const strangers = [await dial(listener), await dial(listener)]
 		expect(await holds(() => ear.opened.length === 3)).toBe(true)
+		for (const stranger of strangers) stranger.write(wrap(kind, sip('junk')))
+		expect(await holds(() => ear.messages.length === 3)).toBe(true)
 		const next = await dial(listener)
-		expect(await holds(() => silent[0]!.isClosed)).toBe(true)
-		expect([talker, silent[1]!, next].map(({ isClosed }) => isClosed)).toEqual([false, false, false])
+		expect(await holds(() => strangers[0]!.isClosed)).toBe(true)
+		expect([talker, strangers[1]!, next].map(({ isClosed }) => isClosed)).toEqual([false, false, false])
 		expect(ear.closed).toEqual([ear.opened[1]!.flow])
 	})
 
@@ -130,8 +135,25 @@ describe.each([...KINDS])('a %s listener', (kind) => {
 		expect(listener.stats.timedOut).toBe(1)
 	})
 
+	test('closes one that nobody vouches for after newcomerMs of silence, and keeps one that is settled', async () => {
+		const { listener, ear } = await listenStream(kind, { limits: { newcomerMs: 300 } })
+		const phone = await dial(listener)
+		phone.write(wrap(kind, sip('REGISTER')))
+		expect(await holds(() => ear.messages.length === 1)).toBe(true)
+		const stranger = await dial(listener)
+		stranger.write(wrap(kind, sip('junk')))
+		expect(await holds(() => ear.messages.length === 2)).toBe(true)
+		listener.settle(ear.opened[0]!.flow.key)
+		expect(await holds(() => stranger.isClosed, 300 + 2 * SWEEP_MS + SOON_MS)).toBe(true)
+		phone.write(wrap(kind, sip('still here')))
+		expect(await holds(() => ear.messages.length === 3)).toBe(true)
+		expect(listener.stats.timedOut).toBe(1)
+		listener.settle(ear.opened[1]!.flow.key)
+	})
+
 	test('closes an idle one, and none that says something now and then', async () => {
 		const { listener, ear } = await listenStream(kind, { limits: { idleMs: 600 } })
+		ear.reaction = ({ key }) => listener.settle(key)
 		const idle = await dial(listener)
 		const alive = await dial(listener)
 		idle.write(wrap(kind, sip('once')))
@@ -210,6 +232,7 @@ describe('limits', () => {
 		const population = new Population(2, 2)
 		const a = await listenStream('tcp', { population })
 		const b = await listenStream('ws', { population })
+		for (const { listener, ear } of [a, b]) ear.reaction = ({ key }) => listener.settle(key)
 		const one = await dial(a.listener)
 		one.write(sip('here'))
 		const two = await dial(b.listener)
@@ -240,26 +263,50 @@ describe('limits', () => {
 		expect(performance.now() - start).toBeLessThan(CLOSE_MS + 2 * SWEEP_MS + SOON_MS)
 	})
 
-	test('what waits of all connections together is bounded: who adds to it then is cut off, and whole messages pass', async () => {
+	test('what waits of all connections together is bounded: who holds most is cut off, newcomers first', async () => {
 		const { listener, ear } = await listenStream('tcp', { limits: { waitingBytes: 100_000 } })
-		const half = sip('x'.repeat(40_000)).slice(0, -1)
-		const hoarders = [await dial(listener), await dial(listener), await dial(listener)]
+		const half = sip('x'.repeat(30_000)).slice(0, -1)
+		const agent = await dial(listener)
+		agent.write(half)
+		expect(await holds(() => ear.opened.length === 1)).toBe(true)
+		listener.settle(ear.opened[0]!.flow.key)
+		const hoarders = [await dial(listener), await dial(listener)]
 		for (const hoarder of hoarders) hoarder.write(half)
-		expect(await holds(() => hoarders.some(({ isClosed }) => isClosed))).toBe(true)
-		const left = hoarders.filter(({ isClosed }) => !isClosed)
-		expect(left.length).toBe(2)
 		const phone = await dial(listener)
-		phone.write(sip('y'.repeat(100)))
-		expect(await holds(() => ear.messages.length === 1)).toBe(true)
-		left[0]!.write('x')
+		await Bun.sleep(50)
+		phone.write(sip('y'.repeat(16_000)).slice(0, -1))
+		expect(await holds(() => hoarders.some(({ isClosed }) => isClosed))).toBe(true)
+		expect(hoarders.filter(({ isClosed }) => isClosed).length).toBe(1)
+		agent.write('x')
+		phone.write('y')
 		expect(await holds(() => ear.messages.length === 2)).toBe(true)
-		left[1]!.socket.destroy()
-		expect(await holds(() => ear.closed.length === 2)).toBe(true)
-		const again = [await dial(listener), await dial(listener)]
-		for (const one of again) one.write(half)
-		for (const one of again) one.write('x')
-		expect(await holds(() => ear.messages.length === 4)).toBe(true)
 		expect(listener.stats.crowdedOut).toBe(1)
+		hoarders.find(({ isClosed }) => !isClosed)!.write('x')
+		expect(await holds(() => ear.messages.length === 3)).toBe(true)
+		/* nothing waits any more */
+		const again = [await dial(listener), await dial(listener), await dial(listener)]
+		for (const one of again) one.write(half)
+		await Bun.sleep(20)
+		for (const one of again) one.write('x')
+		expect(await holds(() => ear.messages.length === 6)).toBe(true)
+		expect(listener.stats.crowdedOut).toBe(1)
+	})
+
+	test('who holds most is known, newcomers first, while sizes change and somebody comes to be vouched for', () => {
+		const one = (isNewcomer: boolean, told: number) => ({ isNewcomer, told })
+		const hoards = new Hoards<{ isNewcomer: boolean; told: number }>()
+		const [small, large, known] = [one(true, 100), one(true, 60_000), one(false, 200_000)]
+		for (const hoarder of [small, known, large]) hoards.changed(hoarder, 0)
+		expect([hoards.octets, hoards.largest()]).toEqual([260_100, large])
+		large.isNewcomer = false
+		hoards.settled(large)
+		expect(hoards.largest()).toBe(small)
+		small.told = 0
+		hoards.changed(small, 100)
+		expect([hoards.octets, hoards.largest()]).toEqual([260_000, known])
+		known.told = 10
+		hoards.changed(known, 200_000)
+		expect([hoards.octets, hoards.largest()]).toEqual([60_010, large])
 	})
 
 	test('hang together', () => {
@@ -270,6 +317,8 @@ describe('limits', () => {
 			STREAM_LIMITS.idleMs,
 		]
 		for (const duration of [...durations, CLOSE_MS, CONNECT_MS]) expect(duration).toBeGreaterThanOrEqual(8 * SWEEP_MS)
+		expect(STREAM_LIMITS.newcomerMs).toBeGreaterThan(STREAM_LIMITS.firstMessageMs)
+		expect(STREAM_LIMITS.newcomerMs).toBeLessThan(STREAM_LIMITS.idleMs)
 		expect(STREAM_LIMITS.queuedBytes).toBeGreaterThan(65_535)
 		expect(STREAM_LIMITS.waitingBytes).toBeGreaterThan(STREAM_LIMITS.queuedBytes)
 		expect(STREAM_LIMITS.handshakes).toBeLessThan(STREAM_LIMITS.connections)
