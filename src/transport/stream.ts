@@ -1,6 +1,7 @@
 /** SIP over TCP, TLS, WebSocket and secure WebSocket (RFC 3261 §18, RFC 7118): bytes and flows, no SIP meaning. */
 import type { Flow } from '../core/model.ts'
 import { Arrival, type ArrivalOwner, type Step } from './arrival.ts'
+import { Arrivals } from './arrivals.ts'
 import { type CertificateRow, Certificates, type TlsFiles } from './certificates.ts'
 import { type Codec, SipCodec } from './codec.ts'
 import type { StreamStats } from './connection.ts'
@@ -121,9 +122,7 @@ class NativeStreamListener implements StreamListener, ArrivalOwner {
 	readonly #population: Population
 	readonly #proxies: TrustedProxies
 	readonly #queue = new HandshakeQueue<Arrival>((arrival) => this.#beginTls(arrival))
-	readonly #arrivals = new Set<Arrival>()
-	/** Those of them whose far end has to say something next, oldest first: they make room for newer ones. */
-	readonly #awaited = new Set<Arrival>()
+	readonly #arrivals = new Arrivals<Arrival>()
 	#native: NativeListener | undefined
 	#port = 0
 
@@ -223,12 +222,11 @@ class NativeStreamListener implements StreamListener, ArrivalOwner {
 		this.#population.enter()
 		const arrival = new Arrival(this, wire, this.#proxies.trusts(wire.remoteAddress))
 		this.#arrivals.add(arrival)
-		this.#awaited.add(arrival)
 		deadlines.after(arrival.deadline, performance.now(), limits.setupMs)
 		arrival.begin()
 	}
 
-	/** For one more: the oldest that keeps us waiting goes for it. */
+	/** For one more: see {@link Arrivals.victim}. */
 	#makeRoom(): boolean {
 		if (this.#arrivals.size >= this.#connections.limits.handshakes && !this.#evictArrival()) return false
 		if (!this.#population.isFull || this.#connections.evictNewcomer() || this.#evictArrival()) return true
@@ -237,15 +235,13 @@ class NativeStreamListener implements StreamListener, ArrivalOwner {
 	}
 
 	#evictArrival(): boolean {
-		for (const arrival of this.#awaited) {
-			arrival.drop()
-			return true
-		}
-		return false
+		const victim = this.#arrivals.victim()
+		victim?.drop()
+		return victim !== undefined
 	}
 
 	#beginTls(arrival: Arrival): void {
-		this.#awaited.add(arrival)
+		this.#arrivals.await(arrival, true)
 		arrival.beginTls()
 	}
 
@@ -255,7 +251,6 @@ class NativeStreamListener implements StreamListener, ArrivalOwner {
 
 	#forget(arrival: Arrival): void {
 		this.#arrivals.delete(arrival)
-		this.#awaited.delete(arrival)
 		this.#queue.remove(arrival)
 		this.#connections.deadlines.disarm(arrival.deadline)
 	}
@@ -266,13 +261,16 @@ class NativeStreamListener implements StreamListener, ArrivalOwner {
 		const { address, port } = arrival
 		const source = sourceOf(address)
 		const isWelcome = this.#options.admit?.(address, port) !== false && this.#population.settle(source)
-		if (isWelcome) arrival.source = source
+		if (isWelcome) {
+			arrival.source = source
+			this.#arrivals.settle(arrival, source)
+		}
 		arrival.isRefused = !isWelcome
 		return isWelcome
 	}
 
 	queue(arrival: Arrival): void {
-		this.#awaited.delete(arrival)
+		this.#arrivals.await(arrival, false)
 		this.#queue.add(arrival)
 	}
 

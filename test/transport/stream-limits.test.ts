@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'bun:test'
+import { connect } from 'node:net'
 import { Hoards } from '../../src/transport/hoards.ts'
 import { Population } from '../../src/transport/population.ts'
 import {
@@ -11,19 +12,7 @@ import {
 	USER_TIMEOUT_MS,
 } from '../../src/transport/stream-limits.ts'
 import { holds } from './loopback.ts'
-import {
-	type Client,
-	closeAll,
-	dial,
-	dialTcp,
-	isSecure,
-	isWeb,
-	KINDS,
-	listenStream,
-	octets,
-	sip,
-	wrap,
-} from './streams.ts'
+import { Client, closeAll, dial, dialTcp, isSecure, isWeb, KINDS, listenStream, octets, sip, wrap } from './streams.ts'
 
 afterEach(closeAll)
 
@@ -208,6 +197,16 @@ describe.each(KINDS.filter((kind) => isSecure(kind) || isWeb(kind)))('a %s liste
 		phone.write(wrap(kind, sip('in spite of them')))
 		expect(await holds(() => ear.messages.length === 1)).toBe(true)
 		expect(listener.handshakes).toBe(4)
+	})
+
+	test('lets no source alone end the handshakes of another', async () => {
+		const { listener, ear } = await listenStream(kind, { address: '0.0.0.0', limits: { handshakes: 5 } })
+		const slow = connect({ host: '127.0.0.1', port: listener.port, localAddress: '127.0.0.9' })
+		const phone = new Client(slow)
+		expect(await holds(() => listener.handshakes === 1)).toBe(true)
+		const silent = await dialTcps(listener.port, 20)
+		expect(await holds(() => silent.filter(({ isClosed }) => isClosed).length === 16)).toBe(true)
+		expect([phone.isClosed, listener.handshakes, ear.closed.length]).toEqual([false, 5, 0])
 	})
 
 	test('serves those who are there while strangers connect, say nothing, and leave', async () => {
