@@ -45,15 +45,10 @@ test('states of a call on the page: calling, ringing, live', () => {
 test(`MAX_LIVE: of more than ${MAX_LIVE} live calls the oldest is forgotten`, () => {
 	const { calls } = new Rig().core
 	const live = (id: string) =>
-		calls.enterLive({
-			id,
-			agent: 'a',
-			direction: 'to-agent',
-			state: 'live',
-			caller: 'c',
-			since: 0,
-			holdUntil: undefined,
-		})
+		calls.enterLive(
+			{ id, agent: 'a', direction: 'to-agent', state: 'live', caller: 'c', since: 0, holdUntil: undefined },
+			PBX,
+		)
 	for (let i = 0; i <= MAX_LIVE; i++) live(`${i}`)
 	expect([calls.liveCount, calls.views()[0]!.id]).toEqual([MAX_LIVE, '1'])
 })

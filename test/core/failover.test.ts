@@ -3,6 +3,7 @@ import { describe, expect, test } from 'bun:test'
 import { FAILOVER_MS, MAX_TRIES } from '../../src/core/pbx/hops.ts'
 import { LEFT_BEHIND_MS } from '../../src/core/pbx/left-behind.ts'
 import { Header } from '../../src/sip/headers.ts'
+import type { SipMessage } from '../../src/sip/message.ts'
 import { answerTo, bind, boundPhone, grant, Phone, requestText } from './peers.ts'
 import { flowOf, PBX, Rig } from './rig.ts'
 import { targetOf } from './target.ts'
@@ -150,6 +151,18 @@ describe('503', () => {
 	})
 })
 
+/** A call that the first machine has not answered yet, and that the second one was asked for. */
+function failedOver() {
+	const rig = pairRig()
+	const phone = bound(rig)
+	rig.from(phone.flow, call(phone))
+	const first = rig.last(PBX, 'INVITE')
+	rig.advance(FAILOVER_MS)
+	return { rig, phone, first, second: rig.last(SECOND, 'INVITE') }
+}
+
+const lateOk = (first: SipMessage) => answerTo(first, 200, { contact: 'sip:600@192.0.2.1:5060' })
+
 describe('an INVITE of an agent', () => {
 	test('that gets no answer goes to the next machine, and is answered from there', () => {
 		const rig = pairRig()
@@ -203,6 +216,51 @@ describe('an INVITE of an agent', () => {
 		rig.clear()
 		rig.from(PBX, answerTo(first, 200, { contact: 'sip:600@192.0.2.1:5060' }))
 		expect(rig.words(phone.flow)).toEqual(['200 INVITE'])
+	})
+
+	test('a late 2xx of the first machine cancels the second that rings', () => {
+		const { rig, phone, first, second } = failedOver()
+		rig.from(SECOND, answerTo(second, 180))
+		rig.clear()
+		rig.from(PBX, lateOk(first))
+		expect([rig.words(phone.flow), rig.words(SECOND)]).toEqual([['200 INVITE'], ['CANCEL']])
+		expect(rig.last(SECOND, 'CANCEL').via.branch).toBe(second.via.branch)
+		rig.from(PBX, lateOk(first))
+		rig.from(SECOND, answerTo(second, 180))
+		rig.from(SECOND, answerTo(second, 487))
+		expect(rig.words(SECOND)).toEqual(['CANCEL', 'ACK'])
+		expect(rig.words(phone.flow)).toEqual(['200 INVITE', '200 INVITE'])
+		expect(rig.words(PBX)).toEqual([])
+	})
+
+	test('a late 2xx of the first machine ends the sending to the second, which is cancelled as soon as it rings', () => {
+		const { rig, phone, first, second } = failedOver()
+		rig.from(PBX, lateOk(first))
+		rig.clear()
+		rig.advance(5_000)
+		expect(rig.words(SECOND)).toEqual([])
+		rig.from(SECOND, answerTo(second, 180))
+		expect([rig.words(SECOND), rig.words(phone.flow).includes('180 INVITE')]).toEqual([['CANCEL'], false])
+		rig.advance(200_000)
+		expect(rig.core.transactions.count).toBe(0)
+	})
+
+	test('a late 2xx of the first machine after the 486 of the second is acknowledged and hung up', () => {
+		const { rig, phone, first, second } = failedOver()
+		rig.from(SECOND, answerTo(second, 486))
+		rig.clear()
+		const rows = [`Record-Route: <sip:192.0.2.99;lr>`, `Record-Route: ${first.first(Header.RecordRoute)}`]
+		const late = lateOk(first).replace(`Record-Route: ${first.first(Header.RecordRoute)}`, rows.join('\r\n'))
+		for (let copy = 0; copy < 2; copy++) rig.from(PBX, late)
+		expect([rig.words(PBX), rig.words(phone.flow)]).toEqual([['ACK', 'BYE', 'ACK'], []])
+		const bye = rig.last(PBX, 'BYE')
+		expect([bye.uri, bye.callId, bye.toTag, bye.cseq]).toEqual([
+			'sip:600@192.0.2.1:5060',
+			'out-1',
+			'remote',
+			first.cseq + 1,
+		])
+		for (const word of ['ACK', 'BYE']) expect(rig.last(PBX, word).list(Header.Route)).toEqual(['<sip:192.0.2.99;lr>'])
 	})
 
 	test('what was left behind is forgotten in time', () => {
@@ -295,6 +353,46 @@ describe('whose calls go where', () => {
 		expect(gets(bye('sip:600@two.pbx.example:5060'))).toEqual([[], ['BYE']])
 		expect(gets(bye('sip:600@192.0.2.1', ', <sip:192.0.2.2;lr>'))).toEqual([[], ['BYE']])
 		expect(gets(bye('sip:600@203.0.113.9:5060'))).toEqual([['BYE'], []])
+	})
+
+	test('two machines of one name: a dialog stays with the one it was made with', () => {
+		const rig = new Rig()
+		const name = 'pbx.example'
+		rig.input({ type: 'pbx-resolved', targets: [PBX, SECOND].map((flow) => targetOf(flow, { name })) })
+		const phone = new Phone('1001', PHONE)
+		rig.from(PHONE, phone.register())
+		const home = rig.core.targets.pick('sip:1001@pbx.example')!.address === PBX.address ? PBX : SECOND
+		const other = home === PBX ? SECOND : PBX
+		rig.from(home, grant(rig.last(home, 'REGISTER')))
+		const bye = (invite: SipMessage, peer: string) =>
+			phone.request('BYE', {
+				uri: 'sip:600@pbx.example',
+				to: peer,
+				callId: invite.callId,
+				rows: [`Route: ${invite.first(Header.RecordRoute)}`],
+			})
+		for (const flow of [PBX, SECOND]) {
+			const via = `SIP/2.0/UDP ${flow.address}:5060;branch=z9hG4bK${flow.address};rport`
+			rig.clear()
+			rig.from(flow, requestText('INVITE', { via, callId: `in-${flow.address}`, contact: '<sip:600@pbx.example>' }))
+			const invite = rig.last(PHONE, 'INVITE')
+			rig.from(PHONE, answerTo(invite, 200, { contact: phone.uri }))
+			rig.from(PHONE, bye(invite, '<sip:5551234@pbx.example>;tag=pbx'))
+			expect([PBX, SECOND].map((one) => rig.words(one).includes('BYE'))).toEqual([flow === PBX, flow === SECOND])
+		}
+		/* a call of the agent that its own machine did not answer */
+		rig.clear()
+		rig.from(PHONE, call(phone))
+		const own = rig.last(home, 'INVITE')
+		rig.advance(FAILOVER_MS)
+		rig.from(other, answerTo(rig.last(other, 'INVITE'), 200, { contact: 'sip:600@pbx.example' }))
+		rig.clear()
+		rig.from(PHONE, bye(own, '<sip:600@pbx.example>;tag=remote'))
+		expect([rig.words(home).includes('BYE'), rig.words(other).includes('BYE')]).toEqual([false, true])
+		/* one of which nothing is known: where the agent is registered */
+		rig.clear()
+		rig.from(PHONE, bye(own, '<sip:600@pbx.example>;tag=remote').replaceAll('out-1', 'unknown'))
+		expect([rig.words(home).includes('BYE'), rig.words(other).includes('BYE')]).toEqual([true, false])
 	})
 
 	test('in a dialog nothing is sent to another machine: the dialog is not there', () => {

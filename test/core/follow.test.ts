@@ -147,13 +147,29 @@ describe('a device that sleeps', () => {
 		expect(rig.words(PBX)).toEqual(['500 BYE'])
 	})
 
-	test('a re-INVITE that the PBX takes back while the device sleeps ends with 487', () => {
-		const { rig, fromPbx } = answered()
+	test('a re-INVITE that the PBX takes back while the device sleeps ends with 487 at once, and never reaches it', () => {
+		const { rig, phone, fromPbx } = answered()
 		fallAsleep(rig)
 		rig.from(PBX, fromPbx('INVITE', { branch: 'z9hG4bKre' }))
+		rig.clear()
 		rig.from(PBX, fromPbx('CANCEL', { branch: 'z9hG4bKre' }))
+		expect(rig.words(PBX)).toEqual(['200 CANCEL', '487 INVITE'])
+		rig.from(PBX, fromPbx('ACK', { branch: 'z9hG4bKre' }))
+		expect(move(rig, phone)).toEqual([])
 		rig.advance(DIALOG_HOLD_MS)
-		expect(rig.words(PBX).filter((word) => word === '487 INVITE').length).toBe(1)
+		expect([rig.words(PBX).filter((word) => word.endsWith(' INVITE')), rig.words(MOVED).includes('INVITE')]).toEqual([
+			['487 INVITE'],
+			false,
+		])
+	})
+
+	test('a re-INVITE that the PBX took back before an awake phone said anything is not sent after it', () => {
+		const { rig, phone, fromPbx } = answered()
+		rig.from(PBX, fromPbx('INVITE', { branch: 'z9hG4bKre' }))
+		rig.from(PBX, fromPbx('CANCEL', { branch: 'z9hG4bKre' }))
+		expect(move(rig, phone)).toEqual([])
+		rig.advance(32_000)
+		expect([rig.words(PBX).at(-1), rig.words(MOVED).includes('INVITE')]).toEqual(['487 INVITE', false])
 	})
 })
 

@@ -3,8 +3,9 @@ import type { PbxTarget } from '../../src/core/inputs.ts'
 import { hashOf, lot, mixed } from '../../src/core/pbx/draw.ts'
 import { PROBE_AGAIN_MS, PROBE_PATIENCE_MS } from '../../src/core/pbx/prober.ts'
 import { TARGET, type TargetEvent, type TargetState } from '../../src/core/pbx/target-state.ts'
-import { MAX_REST_SEC, RETRY_DOWN_MS } from '../../src/core/pbx/targets.ts'
-import { answerTo, bind, boundPhone, Phone } from './peers.ts'
+import { KEEP_GONE_MS, MAX_GONE, MAX_REST_SEC, RETRY_DOWN_MS } from '../../src/core/pbx/targets.ts'
+import { Header } from '../../src/sip/headers.ts'
+import { answerTo, bind, boundPhone, Phone, requestText } from './peers.ts'
 import { flowOf, PBX, Rig } from './rig.ts'
 import { targetOf } from './target.ts'
 
@@ -112,17 +113,68 @@ describe('choosing', () => {
 })
 
 describe('what DNS says anew', () => {
-	test('a machine that stays keeps its state, one that goes is no PBX any more, one that comes is asked', () => {
+	test('a machine that stays keeps its state, one that goes is asked nothing any more, one that comes is asked', () => {
 		const rig = pair({ pbxPingMs: PING_MS })
 		miss(rig, PBX)
 		rig.clear()
 		rig.input({ type: 'pbx-resolved', targets: [targetOf(PBX, { rank: 1 }), targetOf(THIRD)] })
-		expect([stateOf(rig, PBX), stateOf(rig, SECOND), stateOf(rig, THIRD)]).toEqual(['down', undefined, 'up'])
+		expect([stateOf(rig, PBX), stateOf(rig, SECOND), stateOf(rig, THIRD)]).toEqual(['down', 'gone', 'up'])
 		expect(rig.words(THIRD)).toEqual(['OPTIONS'])
-		expect([PBX, SECOND, THIRD].map((flow) => rig.core.filter.isPbx(flow))).toEqual([true, false, true])
+		expect([PBX, SECOND, THIRD].map((flow) => rig.core.filter.isPbx(flow))).toEqual([true, true, true])
 		rig.clear()
 		rig.advance(60_000)
 		expect(rig.words(SECOND)).toEqual([])
+		expect(rig.core.targets.all).toHaveLength(2)
+	})
+
+	test('a machine that goes keeps the calls it has, and gets no new ones', () => {
+		const rig = rigWith([targetOf(PBX), targetOf(SECOND, { rank: 1, name: 'two.pbx.example' })])
+		const phone = boundPhone(rig)
+		const via = 'SIP/2.0/UDP 192.0.2.2:5060;branch=z9hG4bKtwo;rport'
+		rig.from(SECOND, requestText('INVITE', { via, callId: 'in-2' }))
+		const invite = rig.last(phone.flow, 'INVITE')
+		rig.from(phone.flow, answerTo(invite, 200, { contact: phone.uri, toTag: 'phone' }))
+		rig.input({ type: 'pbx-resolved', targets: [targetOf(PBX)] })
+		miss(rig, PBX)
+		rig.clear()
+		const rows = [`Route: ${invite.first(Header.RecordRoute)}`]
+		rig.from(
+			SECOND,
+			requestText('UPDATE', { to: `${invite.first(Header.To)};tag=phone`, via: `${via}u`, callId: 'in-2', rows }),
+		)
+		expect(rig.words(phone.flow)).toContain('UPDATE')
+		const bye = (uri: string) =>
+			rig.from(phone.flow, phone.request('BYE', { uri, to: '<sip:5551234@pbx.example>;tag=pbx', callId: 'in-2', rows }))
+		bye('sip:600@two.pbx.example')
+		bye('sip:600@192.0.2.2:5060')
+		expect(rig.words(SECOND)).toEqual(['BYE', 'BYE'])
+		expect(shares(rig)).toEqual({ '192.0.2.1': NAMES.length })
+		expect(rig.core.targets.next('sip:1001@pbx.example', [rig.core.targets.at(PBX.address, 5060)!])).toBeUndefined()
+	})
+
+	test(`KEEP_GONE_MS: after ${KEEP_GONE_MS / 3_600_000} h it is no PBX any more, unless it came back`, () => {
+		const rig = pair()
+		const first = () => rig.input({ type: 'pbx-resolved', targets: [targetOf(PBX)] })
+		first()
+		rig.advance(KEEP_GONE_MS - 1)
+		expect(rig.core.filter.isPbx(SECOND)).toBe(true)
+		rig.advance(1)
+		expect([rig.core.filter.isPbx(SECOND), stateOf(rig, SECOND)]).toEqual([false, undefined])
+		rig.input({ type: 'pbx-resolved', targets: [targetOf(PBX), targetOf(SECOND)] })
+		first()
+		rig.advance(1_000)
+		rig.input({ type: 'pbx-resolved', targets: [targetOf(PBX), targetOf(SECOND)] })
+		rig.advance(KEEP_GONE_MS + 1)
+		expect([rig.core.filter.isPbx(SECOND), stateOf(rig, SECOND)]).toEqual([true, 'up'])
+	})
+
+	test(`MAX_GONE: ${MAX_GONE} machines that went are kept, the last ones`, () => {
+		const rig = new Rig()
+		const flows = Array.from({ length: MAX_GONE + 2 }, (_, i) => flowOf(`192.0.2.${50 + i}`, 5060))
+		for (const flow of flows) rig.input({ type: 'pbx-resolved', targets: [targetOf(flow)] })
+		const rest = flows.map((flow) => rig.core.filter.isPbx(flow))
+		expect(rest).toEqual(flows.map((_, i) => i > 0))
+		expect(rig.core.filter.isPbx(PBX)).toBe(false)
 	})
 })
 

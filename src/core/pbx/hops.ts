@@ -9,7 +9,7 @@ import { parse } from '../../sip/parse.ts'
 import type { ClientTransaction, ClientUser, Due, Timed, Transactions } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import { viaValue } from '../proxy/forward.ts'
-import { LeftBehind } from './left-behind.ts'
+import { type Leaver, LeftBehind } from './left-behind.ts'
 import { retryAfter } from './retry-after.ts'
 import type { Target } from './target.ts'
 import type { Targets } from './targets.ts'
@@ -56,7 +56,7 @@ export class PbxRequests {
 	}
 }
 
-class Hops implements ClientUser, Timed {
+class Hops implements ClientUser, Leaver, Timed {
 	readonly #parts: PbxRequests
 	readonly #listener: number
 	readonly #user: HopUser
@@ -105,7 +105,20 @@ class Hops implements ClientUser, Timed {
 		this.#parts.targets.missed(this.#target, now)
 		const left = this.#client
 		if (!this.#hop(now)) return this.#wait(now)
-		new LeftBehind(this.#parts.context, this.#parts.transactions, left, this.#user).begin(now)
+		this.#leave(left, now)
+	}
+
+	/** RFC 3261 §16.7 step 5: a 2xx to INVITE always goes on, and no machine is asked or rings beside it. */
+	answeredLate(client: ClientTransaction, answer: SipMessage, now: number): void {
+		this.#disarm()
+		const asked = this.#client
+		this.#client = client
+		if (asked.state === 'calling' || asked.state === 'proceeding') this.#leave(asked, now)
+		this.#user.response(client, answer, now)
+	}
+
+	#leave(client: ClientTransaction, now: number): void {
+		new LeftBehind(this.#parts.context, this.#parts.transactions, client, this).begin(now)
 	}
 
 	get #target(): Target {

@@ -1,7 +1,7 @@
 /** The machines behind `--pbx`: which of them live, and which one a request goes to. */
 import type { Timed, Transactions } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
-import type { PbxTarget } from '../inputs.ts'
+import type { PbxAddress, PbxTarget } from '../inputs.ts'
 import type { Flow } from '../model.ts'
 import { hashOf, lot, mixed } from './draw.ts'
 import { Prober, type ProberRooms } from './prober.ts'
@@ -14,11 +14,19 @@ export const MAX_REST_SEC = 300
 /** With `--pbx-ping 0` a machine that is down gets a request again after this, as nothing else would show it is back. */
 export const RETRY_DOWN_MS = 30_000
 
+/** A machine that `--pbx` names no more still has the calls that it had: none lasts longer, as no shift does. */
+export const KEEP_GONE_MS = 12 * 3_600_000
+
+/** As many as `--pbx` may name, all exchanged at once. */
+export const MAX_GONE = 16
+
 export class Targets implements Timed, ProberRooms {
 	readonly #context: Context
 	readonly #prober: Prober
 	/** In the order of their ranks. */
 	#all: readonly Target[] = []
+	/** Named no more, the oldest first: trusted and addressed for the calls they have, and never chosen. */
+	#gone: readonly Target[] = []
 	/** By the key of the flows it sends on: `<listener>|<address>|<port>`. */
 	readonly #byFlow = new Map<string, Target>()
 	/** Those requests go to now: of one rank, used ones if there are any. */
@@ -49,14 +57,16 @@ export class Targets implements Timed, ProberRooms {
 	}
 
 	at(address: string, port: number): Target | undefined {
-		for (const target of this.#all) if (target.address === address && target.port === port) return target
-		return undefined
+		const isIt = (target: Target) => target.address === address && target.port === port
+		return this.#all.find(isIt) ?? this.#gone.find(isIt)
 	}
 
-	/** By the host name it was found by; port 0: any. */
-	named(name: string, port: number): Target | undefined {
-		for (const target of this.#all) if (target.name === name && (port === 0 || target.port === port)) return target
-		return undefined
+	/** By the host name it was found by; port 0: any. Of several machines the one at `made`, else the first. */
+	named(name: string, port: number, made: PbxAddress | undefined): Target | undefined {
+		const isIt = (target: Target) => target.name === name && (port === 0 || target.port === port)
+		const own = made === undefined ? undefined : this.at(made.address, made.port)
+		if (own !== undefined && isIt(own)) return own
+		return this.#all.find(isIt) ?? this.#gone.find(isIt)
 	}
 
 	/** What `--pbx` names now. Machines that were known keep their state. */
@@ -69,9 +79,21 @@ export class Targets implements Timed, ProberRooms {
 			if (target === undefined) return fresh[fresh.push(new Target(one, this.#listeners, this, now)) - 1]!
 			return Object.assign(target, { name: one.name, rank: one.rank, weight: one.weight })
 		})
-		for (const target of known.values()) this.#event(target, 'removed', now)
+		this.#part([...known.values()], now)
 		this.#index()
 		for (const target of fresh) this.#prober.begin(target, now)
+	}
+
+	/** Those that came back are no longer gone, and `left` are. */
+	#part(left: readonly Target[], now: number): void {
+		for (const target of left) {
+			this.#event(target, 'removed', now)
+			this.#context.deadlines.after(target.rest, now, KEEP_GONE_MS)
+		}
+		const named = new Set(this.#all.map(targetKey))
+		const gone = [...this.#gone.filter((target) => !named.has(targetKey(target))), ...left].slice(-MAX_GONE)
+		for (const target of this.#gone) if (!gone.includes(target)) this.#context.deadlines.disarm(target.rest)
+		this.#gone = gone
 	}
 
 	/** The machine for what `name`, an agent, asks outside a dialog; undefined while none is known. */
@@ -108,7 +130,9 @@ export class Targets implements Timed, ProberRooms {
 
 	due(key: string, now: number): void {
 		const target = this.#all.find((one) => targetKey(one) === key)
-		if (target !== undefined) this.#event(target, 'rested', now)
+		if (target !== undefined) return this.#event(target, 'rested', now)
+		this.#gone = this.#gone.filter((one) => targetKey(one) !== key)
+		this.#index()
 	}
 
 	get #listeners(): number {
@@ -117,7 +141,7 @@ export class Targets implements Timed, ProberRooms {
 
 	#index(): void {
 		this.#byFlow.clear()
-		for (const target of this.#all)
+		for (const target of [...this.#gone, ...this.#all])
 			for (let listener = 0; listener < this.#listeners; listener++)
 				this.#byFlow.set(`${listener}|${targetKey(target)}`, target)
 		this.#choose()

@@ -57,9 +57,10 @@ export class DeviceRequest implements PassObserver, Timed {
 		pass.forward(this.branch, this.#requests.bytesFor(this, device), device.flow, now)
 	}
 
-	/** The device sleeps: it has this long to come back. */
+	/** In a dialog, where the device sleeps: it has this long to come back. */
 	holdFor(ms: number, now: number): void {
 		this.#requests.context.counters.requestsHeld++
+		if (this.#pass !== undefined) this.#pass.isHeld = true
 		this.#patience = new Deadline<Due>({ owner: this, event: 'asleep' })
 		this.#requests.context.deadlines.after(this.#patience, now, ms)
 	}
@@ -80,8 +81,7 @@ export class DeviceRequest implements PassObserver, Timed {
 
 	due(_event: string, now: number): void {
 		this.#patience = undefined
-		if (this.request.toTag === '') this.#pass?.giveUp(480, undefined, now)
-		else this.#pass?.giveUp(ASLEEP.status, ASLEEP.reason, now)
+		this.#pass?.giveUp(ASLEEP.status, ASLEEP.reason, now)
 	}
 
 	#disarm(): void {

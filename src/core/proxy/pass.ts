@@ -3,6 +3,7 @@
  * requests both ways, and all an agent's phone asks of the PBX.
  */
 import { Deadline } from '../../lib/deadlines.ts'
+import { parseNameAddr } from '../../sip/address.ts'
 import { cancel, response } from '../../sip/build.ts'
 import { Edit } from '../../sip/edit.ts'
 import { Header } from '../../sip/headers.ts'
@@ -10,7 +11,6 @@ import type { SipMessage } from '../../sip/message.ts'
 import { parse } from '../../sip/parse.ts'
 import type {
 	ClientTransaction,
-	ClientUser,
 	Destination,
 	Due,
 	ServerTransaction,
@@ -21,6 +21,7 @@ import type { Context } from '../context.ts'
 import type { HopUser, PbxRequests } from '../pbx/hops.ts'
 import type { Target } from '../pbx/target.ts'
 import { masqueradeContact, stripPushParams, upstreamStatus } from './forward.ts'
+import { hangUp, NOBODY } from './hang-up.ts'
 
 /** RFC 3261 §16.6 step 11: timer C, "MUST be larger than 3 minutes". */
 export const TIMER_C_MS = 185_000
@@ -30,7 +31,8 @@ export const CANCEL_WAIT_MS = 32_000
 
 /** What somebody may want to know of a request that passes. */
 export interface PassObserver {
-	answered(status: number, response: SipMessage | undefined, now: number): void
+	/** `from`: who answered; undefined where nobody did. */
+	answered(status: number, response: SipMessage | undefined, now: number, from: Destination | undefined): void
 }
 
 export interface PassOptions {
@@ -47,10 +49,13 @@ export class Pass implements HopUser, Timed {
 	readonly server: ServerTransaction
 	readonly #request: SipMessage
 	readonly #options: PassOptions
+	/** Its device sleeps: what was sent is not expected to arrive. */
+	isHeld = false
 	#client: ClientTransaction | undefined = undefined
 	#timerC: Deadline<Due> | undefined = undefined
 	#state: 'waiting' | 'proceeding' | 'cancel-wanted' | 'cancelled' | 'over' = 'waiting'
 	#cancelRows: readonly (readonly [string, string])[] = []
+	#isHungUp = false
 
 	constructor(
 		context: Context,
@@ -90,7 +95,9 @@ export class Pass implements HopUser, Timed {
 	/** The device is reached at `to` now: what it has not answered goes there, as the same request for it. */
 	follow(bytes: Uint8Array, to: Destination, now: number): void {
 		const client = this.#client
-		if (client === undefined || this.#state === 'over') return
+		/* RFC 3261 §9.1: who was cancelled before anything came back is not called anew */
+		if (client === undefined || this.#state === 'over' || this.#state === 'cancel-wanted') return
+		this.isHeld = false
 		client.redirect(bytes, to, now)
 		/* of an INVITE that rings already what remains is its ACK and CANCEL */
 		client.to = to
@@ -103,12 +110,12 @@ export class Pass implements HopUser, Timed {
 		if (this.#state === 'cancel-wanted') this.#fail(487, now)
 		else this.#fail(status, now, reason)
 		this.#end()
-		this.#options.observer?.answered(status, undefined, now)
+		this.#options.observer?.answered(status, undefined, now, undefined)
 	}
 
 	response(client: ClientTransaction, answer: SipMessage, now: number): void {
 		if (answer.status < 200) this.#provisional(client, answer, now)
-		else this.#final(answer, now)
+		else this.#final(client, answer, now)
 	}
 
 	/** RFC 3261 §16.8 for INVITE; RFC 4320 §4.2 forbids a 408 to anything else. */
@@ -116,7 +123,7 @@ export class Pass implements HopUser, Timed {
 		if (this.server.invite) this.#fail(this.#state === 'waiting' ? 408 : 487, now)
 		else this.#transactions.abandon(this.server)
 		this.#end()
-		this.#options.observer?.answered(408, undefined, now)
+		this.#options.observer?.answered(408, undefined, now, undefined)
 	}
 
 	/** RFC 3261 §16.10: the caller gives up; the CANCEL itself has its 200 already. */
@@ -124,6 +131,7 @@ export class Pass implements HopUser, Timed {
 		this.#cancelRows = rows
 		if (this.#state === 'proceeding') this.#sendCancel(now)
 		else if (this.#state === 'waiting') this.#state = 'cancel-wanted'
+		if (this.#state === 'cancel-wanted' && this.isHeld) this.giveUp(487, undefined, now)
 	}
 
 	/** The gateway goes: what the other side says can come back no more. */
@@ -140,7 +148,7 @@ export class Pass implements HopUser, Timed {
 		this.#fail(487, now)
 		if (this.#client !== undefined) this.#transactions.forget(this.#client)
 		this.#end()
-		this.#options.observer?.answered(487, undefined, now)
+		this.#options.observer?.answered(487, undefined, now, undefined)
 	}
 
 	#provisional(client: ClientTransaction, answer: SipMessage, now: number): void {
@@ -148,16 +156,35 @@ export class Pass implements HopUser, Timed {
 		this.#client = client
 		if (this.server.invite) this.#armTimerC(TIMER_C_MS, now)
 		/* §16.7 step 5: 100 is hop by hop */
-		if (answer.status > 100) this.server.respond(answer.status, this.#upstream(answer), now)
+		if (answer.status > 100 && hasNextVia(answer)) this.server.respond(answer.status, this.#upstream(answer), now)
 		if (this.#state === 'cancel-wanted') this.#sendCancel(now)
 		else if (this.#state === 'waiting') this.#state = 'proceeding'
 	}
 
-	#final(answer: SipMessage, now: number): void {
+	#final(client: ClientTransaction, answer: SipMessage, now: number): void {
 		const first = this.#state !== 'over'
 		this.#end()
-		this.server.respond(upstreamStatus(answer.status), this.#upstream(answer), now)
-		if (first) this.#options.observer?.answered(answer.status, answer, now)
+		const isLost = !hasNextVia(answer)
+		if (isLost) this.#fail(500, now)
+		/* a machine of the PBX answers after all, where the phone has heard the end */
+		if (answer.status < 300 && this.server.finalStatus >= 300) this.#hangUp(client, answer, now)
+		else if (!isLost) this.server.respond(upstreamStatus(answer.status), this.#upstream(answer), now)
+		if (first)
+			this.#options.observer?.answered(isLost ? 500 : answer.status, isLost ? undefined : answer, now, client.to)
+	}
+
+	/** Only of a new call: one that stands is not ended for what went wrong with a request in it. */
+	#hangUp(client: ClientTransaction, answer: SipMessage, now: number): void {
+		if (!this.server.invite || this.#request.toTag !== '') return
+		const uri = parseNameAddr(answer.first(Header.Contact) ?? '')?.uri ?? this.#request.uri
+		const recorded = answer.list(Header.RecordRoute)
+		/* those of the machines behind us: the others, and ours, went out with the INVITE */
+		const theirs = recorded.slice(0, -1 - this.#request.list(Header.RecordRoute).length)
+		const routes = theirs.reverse().map((value) => ['Route', value] as const)
+		const { to } = client
+		const isCopy = this.#isHungUp
+		this.#isHungUp = true
+		hangUp(this.#context, this.#transactions, { answer, to, uri, routes, reasons: [], isCopy }, now)
 	}
 
 	#upstream(answer: SipMessage): Uint8Array {
@@ -191,6 +218,12 @@ export class Pass implements HopUser, Timed {
 	}
 }
 
+/** RFC 3261 §16.7 step 3: without a Via beside ours an answer is for nobody else. */
+export function hasNextVia(answer: SipMessage): boolean {
+	const own = answer.find(Header.Via)
+	return answer.find(Header.Via, own + 1) >= 0 || answer.list(Header.Via).length > 1
+}
+
 /** A phone's answer as the PBX may see it: our Via off, its Contact ours, no push parameters, 503 as 500. */
 export function phoneAnswer(
 	server: ServerTransaction,
@@ -220,12 +253,6 @@ export function sendCancel(
 ): ClientTransaction {
 	const bytes = cancel(parse(client.bytes), rows)
 	return transactions.open(client.branch, 'CANCEL', bytes, client.to, NOBODY, now)
-}
-
-/** Waits for nothing. */
-export const NOBODY: ClientUser = {
-	response() {},
-	timedOut() {},
 }
 
 /** The Reason headers of a request, to go on with what it causes (RFC 3326 §2). */

@@ -81,9 +81,9 @@ export class Passes {
 		const pass = this.passFor(server, request, {
 			...options,
 			observer: {
-				answered: (status, answer, now) => {
+				answered: (status, answer, now, from) => {
 					this.#invites.delete(server)
-					options.observer?.answered(status, answer, now)
+					options.observer?.answered(status, answer, now, from)
 				},
 			},
 		})

@@ -5,9 +5,11 @@ import { hostPort, parseUri, withoutParams } from '../../sip/uri.ts'
 import type { Destination } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { Filter, Name } from '../filter/filter.ts'
+import type { PbxAddress } from '../inputs.ts'
 import type { PbxRequests } from '../pbx/hops.ts'
 import type { Target } from '../pbx/target.ts'
 import type { Agent, BoundFlow, Device } from '../registrar/devices.ts'
+import type { CallView } from '../snapshot.ts'
 import type { Calls } from '../wake/calls.ts'
 import { callerOf } from '../wake/payload.ts'
 import {
@@ -73,7 +75,7 @@ export class ToPbx {
 	): void {
 		const { flow } = bound
 		const { listener } = flow
-		const peer = request.toTag === '' ? undefined : this.#dialogPeer(request, route, listener)
+		const peer = request.toTag === '' ? undefined : this.#dialogPeer(request, route, listener, device.agent)
 		const machine = peer === undefined ? this.#machineFor(device.agent) : undefined
 		const to = peer ?? machine?.from(listener)
 		if (to === undefined) return this.#passes.refuse(request, flow, 503, now)
@@ -101,18 +103,20 @@ export class ToPbx {
 	}
 
 	/** No open relay: the next hop the dialog names (RFC 3261 §16.6 step 6), where that one is of the PBX. */
-	#dialogPeer(request: SipMessage, route: OwnRoute, listener: number): Destination | undefined {
+	#dialogPeer(request: SipMessage, route: OwnRoute, listener: number, agent: Agent): Destination | undefined {
+		const made = this.#calls.liveAt(request.callId, agent.aor) ?? agent.home
 		const hop = nextRoute(request, route)
-		const named = hop === undefined ? undefined : this.#pbxAt(hop, listener)
-		return named ?? this.#pbxAt(route.strictUri ?? request.uri, listener)
+		const named = hop === undefined ? undefined : this.#pbxAt(hop, listener, made)
+		return named ?? this.#pbxAt(route.strictUri ?? request.uri, listener, made)
 	}
 
-	#pbxAt(text: string, listener: number): Destination | undefined {
+	/** `made`: the machine of the dialog, where it is known, as several may share one name. */
+	#pbxAt(text: string, listener: number, made: PbxAddress | undefined): Destination | undefined {
 		const uri = parseUri(text)
 		if (uri === undefined) return undefined
 		const port = uri.port || DEFAULT_PORT
 		if (this.#filter.isTrustedAddress(uri.host, port)) return { listener, address: uri.host, port }
-		return this.#pbx.targets.named(uri.host, uri.port)?.from(listener)
+		return this.#pbx.targets.named(uri.host, uri.port, made)?.from(listener)
 	}
 
 	/** A phone that dials `sip:600@gateway` means the domain. */
@@ -150,10 +154,10 @@ export class ToPbx {
 	#observe(request: SipMessage, name: Name): PassObserver | undefined {
 		if (request.method !== 'INVITE') return undefined
 		return {
-			answered: (status, _answer, now) => {
-				if (status >= 300) return
+			answered: (status, _answer, now, machine) => {
+				if (status >= 300 || machine === undefined) return
 				const id = request.callId
-				this.#calls.enterLive({
+				const view: CallView = {
 					id,
 					agent: name.aor,
 					direction: 'from-agent',
@@ -161,7 +165,8 @@ export class ToPbx {
 					caller: callerOf(request).number,
 					since: now,
 					holdUntil: undefined,
-				})
+				}
+				this.#calls.enterLive(view, machine)
 			},
 		}
 	}

@@ -9,6 +9,7 @@ import type { Flow } from '../model.ts'
 import type { HopUser, PbxRequests } from '../pbx/hops.ts'
 import type { Target } from '../pbx/target.ts'
 import { forwardEdit, newBranch } from '../proxy/forward.ts'
+import { hasNextVia } from '../proxy/pass.ts'
 import { Bindings, MIN_PUSH_EXPIRES_SEC } from './bindings.ts'
 import { isStale } from './challenge.ts'
 import { type Asked, type AskedContact, DEFAULT_EXPIRES_SEC, grantedIn } from './contact.ts'
@@ -98,6 +99,7 @@ export class Registration implements HopUser, CommitWaiter {
 
 	response(client: ClientTransaction, answer: SipMessage, now: number): void {
 		const status = answer.status
+		if (!hasNextVia(answer)) return this.#withoutVia(status, now)
 		if (status < 200) {
 			if (status > 100) this.#server.respond(status, new Edit(answer).popVia().finish(), now)
 			return
@@ -111,6 +113,14 @@ export class Registration implements HopUser, CommitWaiter {
 			context.event('register-refused', { agent: this.aor, address: this.#flow.address, status })
 		}
 		this.#server.respond(status, new Edit(answer).popVia().finish(), now)
+	}
+
+	/** RFC 3261 §16.7 step 3: that answer is for nobody. */
+	#withoutVia(status: number, now: number): void {
+		if (status < 200) return
+		this.#relay.answered(this)
+		const toTag = this.#relay.context.toTag()
+		this.#server.respond(500, response(this.#request, this.#flow, 500, { toTag }), now)
 	}
 
 	/** RFC 4320 §4.2: no 408 to a non-INVITE; the phone's own timer F has fired by now. */

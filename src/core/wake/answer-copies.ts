@@ -1,7 +1,7 @@
 /** RFC 6026 §7.2: copies of the 2xx go on to the caller until the ACK stops them; the call itself is forgotten by then. */
 import type { SipMessage } from '../../sip/message.ts'
 import type { ClientTransaction, ClientUser, ServerTransaction } from '../../transaction/transactions.ts'
-import { masqueradedAnswer } from '../proxy/pass.ts'
+import { hasNextVia, masqueradedAnswer } from '../proxy/pass.ts'
 
 export class AnswerCopies implements ClientUser {
 	readonly #server: ServerTransaction
@@ -13,7 +13,7 @@ export class AnswerCopies implements ClientUser {
 	}
 
 	response(_transaction: ClientTransaction, answer: SipMessage, now: number): void {
-		this.#server.respond(answer.status, masqueradedAnswer(answer, this.#stableContact), now)
+		if (hasNextVia(answer)) this.#server.respond(answer.status, masqueradedAnswer(answer, this.#stableContact), now)
 	}
 
 	timedOut(): void {}

@@ -4,7 +4,7 @@ import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import type { ServerTransaction } from '../../transaction/transactions.ts'
 import type { Flow } from '../model.ts'
-import { phoneAnswer } from '../proxy/pass.ts'
+import { hasNextVia, phoneAnswer } from '../proxy/pass.ts'
 
 export class Caller {
 	readonly #server: ServerTransaction
@@ -24,8 +24,9 @@ export class Caller {
 		this.#stableContact = stableContact
 	}
 
-	/** A phone's answer goes on; 503 as 500 (RFC 3261 §16.7 step 6). */
+	/** A phone's answer goes on; 503 as 500 (RFC 3261 §16.7 step 6), and so one that has lost the caller's Via (step 3). */
 	pass(answer: SipMessage, now: number): void {
+		if (!hasNextVia(answer)) return answer.status < 200 ? undefined : this.tell(500, now)
 		if (answer.status >= 180 && answer.status < 200) this.ringing = true
 		const status = answer.status === 503 ? 500 : answer.status
 		this.#server.respond(status, phoneAnswer(this.#server, this.#invite, answer, this.#stableContact), now)

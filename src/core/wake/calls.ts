@@ -4,7 +4,7 @@ import { Lru } from '../../lib/lru.ts'
 import { response } from '../../sip/build.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import { parse } from '../../sip/parse.ts'
-import type { ServerTransaction, Transactions } from '../../transaction/transactions.ts'
+import type { Destination, ServerTransaction, Transactions } from '../../transaction/transactions.ts'
 import { answerDestination } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { Flow, HeldCallRecord, PushOutcomeRecord } from '../model.ts'
@@ -35,6 +35,12 @@ export const MAX_LIVE_ID = 256
 
 const RETRY_SOON = [['Retry-After', '5']] as const
 
+interface LiveCall {
+	readonly view: CallView
+	/** The machine of the PBX that has it. */
+	readonly machine: Destination
+}
+
 export class Calls {
 	readonly context: Context
 	readonly transactions: Transactions
@@ -49,7 +55,7 @@ export class Calls {
 	readonly #byAgent = new Map<string, Set<AgentCall>>()
 	/** By server transaction: whose CANCEL is it? */
 	readonly #byServer = new Map<ServerTransaction, AgentCall>()
-	readonly #live = new Lru<string, CallView>(MAX_LIVE)
+	readonly #live = new Lru<string, LiveCall>(MAX_LIVE)
 
 	constructor(
 		context: Context,
@@ -209,7 +215,7 @@ export class Calls {
 
 	answered(call: AgentCall, device: Device | undefined): void {
 		this.context.event('call-answered', { call: call.id, agent: call.agent, device: device?.id })
-		this.enterLive({
+		const view: CallView = {
 			id: call.invite.callId,
 			agent: call.agent,
 			direction: 'to-agent',
@@ -217,12 +223,13 @@ export class Calls {
 			caller: callerOf(call.invite).number,
 			since: call.receivedAt,
 			holdUntil: undefined,
-		})
+		}
+		this.enterLive(view, call.source)
 	}
 
-	enterLive(call: CallView): void {
+	enterLive(call: CallView, machine: Destination): void {
 		const id = detached(call.id.slice(0, MAX_LIVE_ID))
-		this.#live.set(id, { ...call, id, caller: detached(call.caller) })
+		this.#live.set(id, { view: { ...call, id, caller: detached(call.caller) }, machine })
 	}
 
 	/** A BYE for it was answered. */
@@ -231,7 +238,13 @@ export class Calls {
 	}
 
 	isLive(callId: string, aor: string): boolean {
-		return this.#live.peek(callId.slice(0, MAX_LIVE_ID))?.agent === aor
+		return this.liveAt(callId, aor) !== undefined
+	}
+
+	/** The machine of the PBX that has this live call of the agent. */
+	liveAt(callId: string, aor: string): Destination | undefined {
+		const live = this.#live.peek(callId.slice(0, MAX_LIVE_ID))
+		return live?.view.agent === aor ? live.machine : undefined
 	}
 
 	get liveCount(): number {
@@ -260,7 +273,7 @@ export class Calls {
 				holdUntil,
 			})
 		}
-		for (const [, call] of this.#live.entries()) views.push(call)
+		for (const [, { view }] of this.#live.entries()) views.push(view)
 		return views
 	}
 
