@@ -152,6 +152,11 @@ export class Core {
 		return this.calls.unfinished + this.#router.unfinished
 	}
 
+	/** What waits for an answer beside calls: nothing where all is quiet. */
+	get pending(): Router['pending'] & { readonly notices: number } {
+		return { ...this.#router.pending, notices: this.#notices.unanswered }
+	}
+
 	snapshot(now: number): Snapshot {
 		return snapshotOf(this, now)
 	}

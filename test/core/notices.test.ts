@@ -1,7 +1,7 @@
 /** Alerts and background pushes: what a sleeping phone is told that is no call. */
 import { describe, expect, test } from 'bun:test'
 import { DIALOG_HOLD_MS } from '../../src/core/proxy/device-request.ts'
-import { MAX_HELD_MESSAGES, MESSAGE_HOLD_MS } from '../../src/core/proxy/held-message.ts'
+import { MAX_HELD_MESSAGES, MAX_HELD_MESSAGES_PER_AGENT, MESSAGE_HOLD_MS } from '../../src/core/proxy/held-message.ts'
 import { ALERT_LIFE_MS, ALERT_LIMITS, BACKGROUND_LIMITS } from '../../src/core/wake/notices.ts'
 import { Header } from '../../src/sip/headers.ts'
 import { ACCEPTED, answerTo, BAD_TOKEN, bind, fallAsleep, only, Phone, requestText, SDP, TOKEN } from './peers.ts'
@@ -50,6 +50,17 @@ const message = (shape = {}) =>
 		...shape,
 	})
 
+/** Of an agent of its own. */
+const agent = (user: string, nth: number) => {
+	const phone = new Phone(user, flowOf(`198.51.100.${nth % 250}`, 30_000 + nth))
+	const token = (0xabc000 + nth).toString(16).padStart(64, 'd')
+	const params = `;pn-provider=apns;pn-prid=${token}:remote;pn-param=TEAM000001.com.example.app.remote`
+	Object.defineProperty(phone, 'contact', { value: `<${phone.uri}${params}>` })
+	return phone
+}
+const to = (user: string, callId: string) =>
+	message({ uri: `sip:${user}@${GATEWAY}`, to: `<sip:${user}@${GATEWAY}>`, callId })
+
 const kinds = (rig: Rig) => rig.pushes.map(({ kind, topic, token }) => [kind, topic, token.reveal()])
 
 describe('a MESSAGE to a sleeping device', () => {
@@ -73,6 +84,23 @@ describe('a MESSAGE to a sleeping device', () => {
 		expect(payload + minimalPayload).not.toContain('secret')
 		expect(expiresAt).toBe(rig.now + ALERT_LIFE_MS)
 		expect(rig.words(PBX)).toEqual([])
+	})
+
+	test('leaves nothing behind: neither the request, nor the message, nor its push', () => {
+		const { rig, phone } = sleeping()
+		const none = { requests: 0, messages: 0, notices: 0 }
+		expect(rig.core.pending).toEqual(none)
+		rig.from(PBX, message())
+		expect(rig.core.pending).toEqual({ requests: 0, messages: 1, notices: 1 })
+		rig.pushed(ACCEPTED)
+		bind(rig, phone)
+		expect(rig.core.pending).toEqual({ requests: 1, messages: 0, notices: 0 })
+		rig.from(phone.flow, answerTo(rig.last(phone.flow, 'MESSAGE'), 200))
+		expect(rig.core.pending).toEqual(none)
+		fallAsleep(rig)
+		rig.from(PBX, message({ callId: 'nobody-comes' }))
+		rig.pushed(BAD_TOKEN)
+		expect(rig.core.pending).toEqual(none)
 	})
 
 	test('goes to the flow it registers from, once, and its answer to the PBX', () => {
@@ -136,7 +164,7 @@ describe('a MESSAGE to a sleeping device', () => {
 			const { rig } = sleeping(settings, phone)
 			rig.from(PBX, message())
 			expect(rig.pushes).toEqual([])
-			if (settings.pushEnabled !== false) expect(rig.words(PBX)).toEqual(['480 MESSAGE'])
+			expect([rig.words(PBX), rig.words(HOME).includes('MESSAGE')]).toEqual([['480 MESSAGE'], false])
 		}
 	})
 
@@ -156,6 +184,37 @@ describe('a MESSAGE to a sleeping device', () => {
 		expect(rig.words(phone.flow).filter((word) => word === 'MESSAGE')).toEqual([])
 	})
 
+	test('one that sleeps beside it and cannot be pushed to does not swallow it', () => {
+		const { rig, phone } = sleeping()
+		const dumb = new Phone('1001', MOVED)
+		bind(rig, dumb)
+		rig.advance(13_000)
+		rig.clear()
+		rig.from(PBX, message())
+		expect([rig.pushes.map(({ kind }) => kind), rig.words(MOVED).includes('MESSAGE')]).toEqual([['alert'], false])
+		bind(rig, phone)
+		expect(rig.words(phone.flow)).toContain('MESSAGE')
+	})
+
+	test('an agent whose only phone sleeps and cannot be pushed to: 480 at once, for NOTIFY as well', () => {
+		const { rig } = sleeping({}, new Phone('1001', HOME))
+		rig.from(PBX, message())
+		rig.from(PBX, requestText('NOTIFY'))
+		expect([rig.words(PBX), rig.pushes, rig.words(HOME).includes('MESSAGE')]).toEqual([
+			['480 MESSAGE', '480 NOTIFY'],
+			[],
+			false,
+		])
+	})
+
+	test('without pings it goes to the device that no push of a call can wake', () => {
+		const rig = new Rig({ pingIntervalMs: 0 })
+		const phone = new Phone('1001', HOME)
+		bind(rig, phone)
+		rig.from(PBX, message())
+		expect(rig.words(HOME).at(-1)).toBe('MESSAGE')
+	})
+
 	test('an awake device gets it at once, and no push', () => {
 		const rig = new Rig()
 		const phone = phoneWith()
@@ -173,11 +232,35 @@ describe('a MESSAGE to a sleeping device', () => {
 		expect(rig.pushes.length).toBe(ALERT_LIMITS.burst + 1)
 	})
 
-	test('MAX_HELD_MESSAGES: beyond it the PBX keeps them', () => {
-		const { rig } = sleeping()
-		for (let i = 0; i < MAX_HELD_MESSAGES; i++) rig.from(PBX, message({ callId: `m${i}` }))
+	test('MAX_HELD_MESSAGES_PER_AGENT: beyond it the PBX keeps them, and those of others have room', () => {
+		const { rig, phone } = sleeping()
+		const other = agent('1002', 8)
+		bind(rig, other)
+		rig.advance(13_000)
+		rig.clear()
+		for (let i = 0; i < MAX_HELD_MESSAGES_PER_AGENT; i++) rig.from(PBX, message({ callId: `m${i}` }))
 		expect(rig.words(PBX)).toEqual([])
 		rig.from(PBX, message({ callId: 'one-more' }))
+		rig.from(PBX, to('1002', 'for-another'))
+		expect(rig.words(PBX)).toEqual(['480 MESSAGE'])
+		bind(rig, phone)
+		rig.clear()
+		fallAsleep(rig)
+		rig.from(PBX, message({ callId: 'room-again' }))
+		expect(rig.words(PBX)).not.toContain('480 MESSAGE')
+	})
+
+	test('MAX_HELD_MESSAGES: beyond it the PBX keeps them', () => {
+		const rig = new Rig()
+		const users = Array.from({ length: MAX_HELD_MESSAGES / MAX_HELD_MESSAGES_PER_AGENT + 1 }, (_, i) => `${2000 + i}`)
+		for (const [i, user] of users.entries()) bind(rig, agent(user, i))
+		rig.advance(13_000)
+		rig.clear()
+		const [last, ...others] = users as [string, ...string[]]
+		for (const user of others)
+			for (let i = 0; i < MAX_HELD_MESSAGES_PER_AGENT; i++) rig.from(PBX, to(user, `${user}-${i}`))
+		expect([rig.words(PBX), rig.core.pending.messages]).toEqual([[], MAX_HELD_MESSAGES])
+		rig.from(PBX, to(last, 'one-more'))
 		expect(rig.words(PBX)).toEqual(['480 MESSAGE'])
 	})
 

@@ -17,6 +17,9 @@ export const MESSAGE_HOLD_MS = 10_000
 /** About 2 kB each. Beyond it the PBX gets its 480 at once, and keeps the message as it does for that of any other. */
 export const MAX_HELD_MESSAGES = 5_000
 
+/** All of them go out in one burst as the phone wakes: as many datagrams as its socket surely takes, of 2 kB or less. */
+export const MAX_HELD_MESSAGES_PER_AGENT = 20
+
 export class HeldMessage implements Timed, NoticeOwner {
 	readonly server: ServerTransaction
 	readonly request: SipMessage

@@ -42,6 +42,10 @@ export class Router {
 		return this.#passes.unfinished
 	}
 
+	get pending(): ToDevice['pending'] {
+		return this.#toDevice.pending
+	}
+
 	/** The gateway goes. */
 	end(now: number): void {
 		this.#passes.end(now)

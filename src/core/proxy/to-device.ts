@@ -10,7 +10,7 @@ import type { Calls } from '../wake/calls.ts'
 import type { Notices } from '../wake/notices.ts'
 import { DeviceRequest, type DeviceRequests, DIALOG_HOLD_MS } from './device-request.ts'
 import { addRecordRoute, forwardEdit, needsRecordRoute, newBranch, stripPushParams } from './forward.ts'
-import { HeldMessage, MAX_HELD_MESSAGES } from './held-message.ts'
+import { HeldMessage, MAX_HELD_MESSAGES, MAX_HELD_MESSAGES_PER_AGENT } from './held-message.ts'
 import type { PassOptions } from './pass.ts'
 import { ALLOW, type Passes, RETRY_SOON } from './passes.ts'
 import { type OwnAddresses, type OwnRoute, ownRoute, removeOwnRoute, targetOf } from './route.ts'
@@ -60,11 +60,11 @@ export class ToDevice implements DeviceRequests {
 		this.#passToAwake(request, source, agent, now)
 	}
 
-	/** MESSAGE, NOTIFY and the like: to the device that is awake, or that was last. Only a MESSAGE waits for one to wake. */
+	/** MESSAGE, NOTIFY and the like: to the device that is awake, the one heard of last. Only a MESSAGE waits for one to wake. */
 	#passToAwake(request: SipMessage, source: Flow, agent: Agent, now: number): void {
-		const awake = agent.devices.filter((device) => !this.#calls.asleep(device) && !this.#isToBeTold(device))
+		const awake = agent.devices.filter((device) => this.#isAwake(device))
 		if (awake.length > 0) return this.#forward(request, source, latestOf(awake), ownRoute(request, this.#own), now)
-		const told = request.method === 'MESSAGE' && this.#heldCount < MAX_HELD_MESSAGES ? this.#tellable(agent) : []
+		const told = request.method === 'MESSAGE' && this.#hasRoom(agent) ? this.#tellable(agent) : []
 		if (told.length === 0) return this.#passes.refuse(request, source, 480, now)
 		this.#hold(request, source, agent, told, now)
 	}
@@ -73,9 +73,13 @@ export class ToDevice implements DeviceRequests {
 		return devices.filter((device) => this.#notices.reaches(device))
 	}
 
-	/** It sleeps, and an alert or a background push may wake it. */
-	#isToBeTold(device: Device): boolean {
-		return this.#calls.pingsOn && device.reach === 'background' && this.#notices.reaches(device)
+	/** Without pings nothing is known, so that all count as awake which no push of a call can wake. */
+	#isAwake(device: Device): boolean {
+		return this.#calls.pingsOn ? device.reach === 'foreground' : !this.#calls.asleep(device)
+	}
+
+	#hasRoom({ aor }: Agent): boolean {
+		return this.#heldCount < MAX_HELD_MESSAGES && (this.#held.get(aor)?.size ?? 0) < MAX_HELD_MESSAGES_PER_AGENT
 	}
 
 	/** An alert tells each of them, never a VoIP push; whoever registers first gets it. */
@@ -123,6 +127,13 @@ export class ToDevice implements DeviceRequests {
 		if (underWay !== undefined) for (const asked of [...underWay]) asked.registered(device, now)
 		const held = this.#held.get(device.agent.aor)
 		if (held !== undefined) this.#release([...held], device, now)
+	}
+
+	/** Not answered yet, and messages that wait: none of either where all is quiet. */
+	get pending(): { readonly requests: number; readonly messages: number } {
+		let requests = 0
+		for (const underWay of this.#underWay.values()) requests += underWay.size || 1
+		return { requests, messages: this.#heldCount }
 	}
 
 	/** The gateway goes. */

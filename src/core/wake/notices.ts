@@ -64,6 +64,11 @@ export class Notices {
 		this.#devices = devices
 	}
 
+	/** Pushes that APNs has not answered yet. */
+	get unanswered(): number {
+		return this.#out.size
+	}
+
 	/** Has it an ordinary token that may be pushed to? */
 	reaches({ id, push }: Device): boolean {
 		if (push?.remoteToken === undefined || push.topic === '' || !this.#context.settings.pushEnabled) return false
