@@ -12,6 +12,9 @@ const SIP_PORT = 5060
 /** All of them are trusted as the PBX, and each is asked whether it lives: more is a mistake in DNS. */
 export const MAX_TARGETS = 16
 
+/** Of NAPTR records: a PBX has one for UDP, and each further one is one question more. */
+export const MAX_SERVICES = 4
+
 /** By which step of RFC 3263 §4.1 and §4.2 they were found; the first is the strongest word. */
 export type Step = 'literal' | 'naptr' | 'srv' | 'address'
 
@@ -65,11 +68,12 @@ export function familiesOf(listen: readonly { readonly address: string }[]): Fam
 
 /**
  * @param families those the gateway listens on: it cannot send to others
+ * @param late nobody waits any more: no further question is asked
  * @throws ResolveFault where there is no machine
  */
-export async function locate(pbx: PbxLocation, families: Families, dns: Dns): Promise<Located> {
+export async function locate(pbx: PbxLocation, families: Families, dns: Dns, late?: AbortSignal): Promise<Located> {
 	const literal = literalAddress(pbx.host)
-	const found = literal === undefined ? await byName(pbx, families, dns) : literally(literal, pbx)
+	const found = literal === undefined ? await byName(pbx, families, dns, late) : literally(literal, pbx)
 	const candidates = found.candidates.filter(({ address }) => speaks(families, address))
 	if (candidates.length > 0) return { ...found, candidates: candidates.sort(inOrder).slice(0, MAX_TARGETS) }
 	throw noneLeft(pbx, found, families)
@@ -87,7 +91,7 @@ function literally(address: string, { port = SIP_PORT }: PbxLocation): Located {
 }
 
 /** §4.1 and §4.2: a port leaves nothing for SRV to say; a transport, nothing for NAPTR. */
-async function byName(pbx: PbxLocation, families: Families, dns: Dns): Promise<Located> {
+async function byName(pbx: PbxLocation, families: Families, dns: Dns, late?: AbortSignal): Promise<Located> {
 	/* SRV records are of domains: `localhost` and the like stand in the machine's own files */
 	if (pbx.port !== undefined || !pbx.host.includes('.')) return byAddress(pbx, dns, false, [])
 	const [naptr, srv] = await Promise.all([
@@ -95,7 +99,8 @@ async function byName(pbx: PbxLocation, families: Families, dns: Dns): Promise<L
 		asked(dns.srv(`_sip._udp.${pbx.host}`)),
 	])
 	const { names, skipped } = usable(pbx.host, naptr.records)
-	const byNaptr = await firstServices(names, dns)
+	const byNaptr = await firstServices(names, dns, late)
+	late?.throwIfAborted()
 	if (byNaptr.records.length > 0) return byServices('naptr', byNaptr.records, families, dns, false, skipped)
 	const isPartial = naptr.isLost || byNaptr.isLost
 	if (srv.records.length > 0) return byServices('srv', srv.records, families, dns, isPartial, skipped)
@@ -125,14 +130,15 @@ function usable(host: string, records: readonly Naptr[]): { names: readonly stri
 	const sorted = sip.filter(isUdp).sort((a, b) => a.order - b.order || a.preference - b.preference)
 	const others = [...new Set(sip.filter((one) => !isUdp(one)).map(({ service }) => service.toUpperCase()))]
 	return {
-		names: sorted.map(({ replacement }) => replacement),
+		names: sorted.slice(0, MAX_SERVICES).map(({ replacement }) => replacement),
 		skipped: others.map((service) => `${host} offers ${service}, which this version does not speak to the PBX.`),
 	}
 }
 
-async function firstServices(names: readonly string[], dns: Dns): Promise<Asked<Srv>> {
+async function firstServices(names: readonly string[], dns: Dns, late: AbortSignal | undefined): Promise<Asked<Srv>> {
 	let isLost = false
 	for (const name of names) {
+		late?.throwIfAborted()
 		const services = await asked(dns.srv(name))
 		if (services.records.length > 0) return services
 		isLost ||= services.isLost
@@ -149,7 +155,10 @@ async function byServices(
 	isPartial: boolean,
 	skipped: readonly string[],
 ): Promise<Located> {
-	const offered = services.filter(({ name }) => name !== '' && name !== '.').slice(0, MAX_TARGETS)
+	const offered = services
+		.filter(({ name }) => name !== '' && name !== '.')
+		.sort((a, b) => a.priority - b.priority || b.weight - a.weight)
+		.slice(0, MAX_TARGETS)
 	const found = await Promise.allSettled(offered.map(({ name }) => dns.addresses(name)))
 	const candidates: Candidate[] = []
 	const lost: string[] = []

@@ -98,8 +98,11 @@ class Follow {
 	}
 
 	readonly look = async (): Promise<void> => {
-		const answer = await inTime(this.#pbx, locate(this.#pbx, this.#families, this.#dns)).catch((error: unknown) =>
-			error instanceof ResolveFault ? error : new ResolveFault(`${error}`, 'EFAIL', 'This is a fault of the gateway.'),
+		const answer = await inTime(this.#pbx, (late) => locate(this.#pbx, this.#families, this.#dns, late)).catch(
+			(error: unknown) =>
+				error instanceof ResolveFault
+					? error
+					: new ResolveFault(`${error}`, 'EFAIL', 'This is a fault of the gateway.'),
 		)
 		if (this.#stopped) return
 		if (literalAddress(this.#pbx.host) === undefined) this.#timer = setTimeout(this.look, refreshMs(answer))
@@ -135,13 +138,17 @@ function refreshMs(answer: Located | ResolveFault): number {
 	return Math.max(REFRESH_MIN_MS, Math.min(ttlMs, REFRESH_MAX_MS))
 }
 
-function inTime(pbx: PbxLocation, answer: Promise<Located>): Promise<Located> {
+function inTime(pbx: PbxLocation, look: (late: AbortSignal) => Promise<Located>): Promise<Located> {
 	const late = Promise.withResolvers<never>()
 	const fault = new ResolveFault(
 		`DNS does not answer for ${pbx.host}.`,
 		'ETIMEOUT',
 		'Check the DNS servers of this machine, or give --pbx an address.',
 	)
-	const timer = setTimeout(() => late.reject(fault), LOOKUP_LIMIT_MS)
-	return Promise.race([answer, late.promise]).finally(() => clearTimeout(timer))
+	const limit = new AbortController()
+	const timer = setTimeout(() => {
+		late.reject(fault)
+		limit.abort()
+	}, LOOKUP_LIMIT_MS)
+	return Promise.race([look(limit.signal), late.promise]).finally(() => clearTimeout(timer))
 }

@@ -6,6 +6,7 @@ import {
 	type Located,
 	literalAddress,
 	locate,
+	MAX_SERVICES,
 	MAX_TARGETS,
 	ResolveFault,
 } from '../../src/resolve/locate.ts'
@@ -145,6 +146,49 @@ describe('RFC 3263 §4', () => {
 		const located = await locate(pbx('pbx.example'), BOTH, dns)
 		expect(places(located)).toEqual(['10.0 one.example 192.0.2.1:5060 w0'])
 		expect(located.skipped).toEqual(['gone.example has no address, so that it is left out.'])
+	})
+
+	test('of more services than a PBX can have the last ones in the order of priority and weight are cut off', async () => {
+		const names = Array.from({ length: MAX_TARGETS + 2 }, (_, i) => `m${i}.example`)
+		const answers = Object.fromEntries(names.map((name, i) => [`A ${name}`, [`192.0.2.${i}`]]))
+		const services = names.map((name, i) => service(name, i === 0 ? 9 : i === 1 ? 8 : 5, i === 2 ? 7 : 8))
+		const { dns, asked } = dnsOf({
+			...answers,
+			'SRV _sip._udp.pbx.example': [...services, service('best.example', 1, 0)],
+			'A best.example': ['198.51.100.1'],
+		})
+		const { candidates } = await locate(pbx('pbx.example'), BOTH, dns)
+		expect(candidates.map(({ name }) => name)).toEqual(['best.example', ...names.slice(3)].slice(0, MAX_TARGETS))
+		expect(asked).not.toContain('A m0.example')
+	})
+
+	test(`MAX_SERVICES: of more NAPTR records than ${MAX_SERVICES} the first ones are asked for`, async () => {
+		const pointers = Array.from({ length: MAX_SERVICES + 1 }, (_, i) => pointer(9 - i, 1, 'SIP+D2U', `s${i}.example`))
+		const { dns, asked } = dnsOf({ 'NAPTR pbx.example': pointers, 'A pbx.example': ['192.0.2.1'] })
+		await locate(pbx('pbx.example'), BOTH, dns)
+		expect(asked.filter((one) => one.startsWith('SRV s'))).toEqual(
+			pointers
+				.slice(1)
+				.reverse()
+				.map(({ replacement }) => `SRV ${replacement}`),
+		)
+	})
+
+	test('nothing more is asked once nobody waits for it', async () => {
+		const { dns, asked } = dnsOf({
+			'NAPTR pbx.example': [pointer(1, 1, 'SIP+D2U', 'a.example'), pointer(2, 1, 'SIP+D2U', 'b.example')],
+			'A pbx.example': ['192.0.2.1'],
+		})
+		const late = new AbortController()
+		const srv = (name: string) => {
+			if (name === 'a.example') late.abort()
+			return dns.srv(name)
+		}
+		const answer = locate(pbx('pbx.example'), BOTH, { ...dns, srv }, late.signal)
+		expect((await faultOf(answer)).name).toBe('AbortError')
+		expect([asked.includes('SRV a.example'), asked.includes('SRV b.example'), asked.includes('A pbx.example')]).toEqual(
+			[true, false, false],
+		)
 	})
 
 	test('more machines than a PBX can have are cut off', async () => {

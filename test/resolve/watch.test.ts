@@ -169,6 +169,19 @@ test('a resolver that hangs is given up, and asked again', async () => {
 	watch.stop()
 })
 
+test('what comes after that limit leads to no further question', async () => {
+	const { dns, faults, start } = watched(CLUSTER)
+	const late = Promise.withResolvers<readonly Srv[]>()
+	dns.srv = () => late.promise
+	const watch = start()
+	await settle()
+	await pass(LOOKUP_LIMIT_MS)
+	watch.stop()
+	late.resolve([])
+	await settle()
+	expect([faults, dns.asked]).toEqual([['pbx.example ETIMEOUT'], 0])
+})
+
 test('a stopped watch calls nobody, not even for the look-up under way', async () => {
 	const { dns, seen, start } = watched(ONE)
 	dns.addresses.set('one.example', ['192.0.2.1'])
