@@ -55,6 +55,13 @@ describe('in a dialog', () => {
 		})
 	}
 
+	test('no push parameter of another phone reaches this one (RFC 8599 §14)', () => {
+		const { rig, phone, route, fromPbx } = answered()
+		const other = `<sip:1002@gw.example:5060${pushParamsOf(TOKEN)}>`
+		rig.from(PBX, fromPbx('REFER', { rows: [`Route: ${route}`, `Refer-To: ${other}`] }))
+		expect(rig.last(phone.flow, 'REFER').text).toContain('Refer-To: <sip:1002@gw.example:5060>')
+	})
+
 	test('target refreshes are recorded, BYE is not', () => {
 		const { rig, phone, fromPbx } = answered()
 		for (const method of ['INVITE', 'UPDATE', 'REFER', 'BYE']) rig.from(PBX, fromPbx(method))

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'bun:test'
 import { MAX_LIVE, MAX_LIVE_ID } from '../../src/core/wake/calls.ts'
 import { Header } from '../../src/sip/headers.ts'
+import type { SipMessage } from '../../src/sip/message.ts'
 import { ACCEPTED, answerTo, bind, boundPhone, fallAsleep, Phone, requestText, SDP } from './peers.ts'
 import { DOMAIN, flowOf, GATEWAY, PBX, Rig } from './rig.ts'
 
@@ -214,6 +215,30 @@ describe('as answers come back (§16.7)', () => {
 		expect(rig.core.calls.count).toBe(0)
 	})
 
+	test('an answer with no Via but ours goes to nobody (step 3): a final one is a 500 of our own', () => {
+		const { rig, phone, invites } = called()
+		/** Whoever got the request lost all Vias but the topmost one. */
+		const bare = (request: SipMessage, status: number) =>
+			answerTo(request, status, { contact: phone.uri }).replace(/(Via: .*\r\n)(?:Via: .*\r\n)+/, '$1')
+		expect(rig.from(phone.flow, bare(invites[0]!, 180))).toEqual([])
+		expect(rig.from(phone.flow, bare(invites[0]!, 486)).map(({ word }) => word)).toEqual(['ACK', '500 INVITE'])
+		rig.from(PBX, requestText('MESSAGE'))
+		rig.from(phone.flow, phone.request('MESSAGE', { uri: `sip:600@${DOMAIN}` }))
+		rig.from(
+			phone.flow,
+			phone.request('INVITE', { uri: `sip:600@${DOMAIN}`, to: `<sip:600@${DOMAIN}>`, callId: 'out' }),
+		)
+		for (const [from, word, status, sent] of [
+			[phone.flow, 'MESSAGE', 183, []],
+			[phone.flow, 'MESSAGE', 200, ['500 MESSAGE']],
+			[PBX, 'MESSAGE', 200, ['500 MESSAGE']],
+			[PBX, 'INVITE', 180, []],
+			/* nobody will ever acknowledge that one */
+			[PBX, 'INVITE', 200, ['500 INVITE', 'ACK', 'BYE']],
+		] as const)
+			expect(rig.from(from, bare(rig.last(from, word), status)).map((one) => one.word)).toEqual([...sent])
+	})
+
 	test('every provisional but 100 sets timer C anew', () => {
 		const { rig, phone, invites } = called()
 		for (let minutes = 0; minutes < 9; minutes += 3) {
@@ -222,6 +247,32 @@ describe('as answers come back (§16.7)', () => {
 		}
 		expect(rig.words(PBX)).not.toContain('408 INVITE')
 	})
+})
+
+test('whatever address it hands out, Via, Record-Route or Contact, it hears there, on each listener (§18.2.1)', () => {
+	const hosts = ['gw.example', 'gw2.example']
+	const rig = new Rig({ advertised: hosts.map((host) => ({ host, port: 5060 })) })
+	for (const [listener, host] of hosts.entries()) {
+		const own = `${host}:5060`
+		const phone = new Phone(`100${listener}`, flowOf('198.51.100.7', 40_000, listener))
+		const pbx = flowOf(PBX.address, PBX.port, listener)
+		bind(rig, phone)
+		const contact = rig.last(PBX, 'REGISTER').first(Header.Contact)!
+		expect(contact).toContain(`@${own}>`)
+		rig.from(pbx, requestText('INVITE', { uri: `sip:${phone.user}@${own}`, callId: `of-${host}` }))
+		const invite = rig.last(phone.flow, 'INVITE')
+		expect([invite.via.host, invite.via.port, invite.list(Header.RecordRoute).length]).toEqual([host, 5060, 1])
+		const route = invite.first(Header.RecordRoute)!
+		expect(route).toContain(`@${own};lr`)
+		/* an answer at the Via, and requests at the Contact and at the Record-Route */
+		rig.from(phone.flow, answerTo(invite, 200, { contact: phone.uri, toTag: 'phone' }))
+		const ok = rig.last(PBX, '200 INVITE')
+		expect(ok.first(Header.Contact)).toContain(`@${own}>`)
+		const bye = { uri: `sip:${phone.user}@${own}`, to: `${invite.first(Header.To)};tag=phone`, callId: invite.callId }
+		rig.from(pbx, requestText('OPTIONS', { ...bye, rows: [`Route: ${route}`] }))
+		rig.from(pbx, requestText('BYE', bye))
+		expect(rig.words(phone.flow).slice(-2)).toEqual(['OPTIONS', 'BYE'])
+	}
 })
 
 describe('responses (§18.1.2)', () => {

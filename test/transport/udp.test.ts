@@ -51,6 +51,20 @@ describe('a UDP listener', () => {
 		expect(received[1]!.flow).toBe(flow)
 	})
 
+	test('a datagram for a flow leaves by the very address and port that the flow came in by', async () => {
+		const listeners = [await listen(), await listen()]
+		const phone = await peer()
+		for (const { listener } of listeners) phone.socket.send('hello', listener.port, '127.0.0.1')
+		expect(await holds(() => listeners.every(({ received }) => received.length === 1))).toBe(true)
+		for (const { listener, received } of listeners) {
+			const { address, port } = received[0]!.flow
+			listener.send(address, port, bytesOf(`from ${listener.port}`))
+		}
+		expect(await holds(() => phone.texts.length === 2)).toBe(true)
+		expect(phone.texts).toEqual(phone.from.map((port) => `from ${port}`))
+		expect(new Set(phone.from)).toEqual(new Set(listeners.map(({ listener }) => listener.port)))
+	})
+
 	test('speaks IPv6, with addresses without brackets', async () => {
 		const { listener, received } = await listen({ address: '::1' })
 		const phone = await peer('::1')
