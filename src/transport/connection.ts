@@ -296,7 +296,7 @@ export class Connection implements Party, Expiring, Hoarder {
 	#awaitMore(): void {
 		if (this.#awaits === 'first') return
 		const { partialMs, idleMs, newcomerMs } = this.#owner.limits
-		if (this.#codec.held === 0) this.#await('any', this.#isNewcomer ? newcomerMs : idleMs)
+		if (this.#codec.held === 0) this.#await('any', this.#isNewcomer ? Math.min(newcomerMs, idleMs) : idleMs)
 		else if (this.#awaits !== 'rest') this.#await('rest', partialMs)
 	}
 

@@ -61,7 +61,7 @@ export interface StreamListener {
 	send(key: string, bytes: Uint8Array): boolean
 	/**
 	 * Somebody vouches for this connection: a device is bound over it, or it is a PBX's. Until then it is a newcomer, whatever
-	 * it says: closed after `newcomerMs` without an octet, and before all others where connections or memory are short. Again
+	 * it says: closed after `newcomerMs` (or `idleMs`) without an octet, and before all others where connections or memory are short. Again
 	 * and of a connection that is no more: nothing.
 	 */
 	settle(key: string): void
