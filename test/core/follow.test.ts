@@ -163,6 +163,18 @@ describe('a device that sleeps', () => {
 		])
 	})
 
+	test('once the phone has come back it is asked again: a CANCEL waits for its first word, and goes to it', () => {
+		const { rig, phone, fromPbx } = answered()
+		fallAsleep(rig)
+		rig.from(PBX, fromPbx('INVITE', { branch: 'z9hG4bKre' }))
+		const [again] = move(rig, phone)
+		rig.clear()
+		rig.from(PBX, fromPbx('CANCEL', { branch: 'z9hG4bKre' }))
+		expect(rig.words(PBX)).toEqual(['200 CANCEL'])
+		rig.from(MOVED, answerTo(again!.message, 180))
+		expect(rig.words(MOVED)).toEqual(['CANCEL'])
+	})
+
 	test('a re-INVITE that the PBX took back before an awake phone said anything is not sent after it', () => {
 		const { rig, phone, fromPbx } = answered()
 		rig.from(PBX, fromPbx('INVITE', { branch: 'z9hG4bKre' }))
