@@ -68,7 +68,8 @@ export const INVITE_CLIENT = {
 		timeout: stay('proceeding'),
 		linger: stay('proceeding'),
 		park: stay('proceeding'),
-		redirect: stay('proceeding'),
+		/* it said 100, and rings nowhere: an app that was started anew since has the INVITE no more */
+		redirect: { to: 'calling', do: ['send', 'armRetransmit', 'armTimeout'] },
 	},
 	completed: {
 		provisional: stay('completed'),

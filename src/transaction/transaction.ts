@@ -124,7 +124,11 @@ export class ClientTransaction implements Timed {
 
 	/** Sends the same request (same branch) elsewhere: an INVITE while nothing has answered it, any other until it has its final response. */
 	redirect(bytes: Uint8Array, to: Destination, now: number): void {
-		if (this.invite && this.state !== 'calling' && this.state !== 'parked') return
+		if (!this.invite || this.state === 'calling' || this.state === 'parked') this.sendAnew(bytes, to, now)
+	}
+
+	/** {@link redirect} of an INVITE that rings nowhere, though it was answered with 100: whoever said that may have lost it since. */
+	sendAnew(bytes: Uint8Array, to: Destination, now: number): void {
 		this.bytes = bytes
 		this.to = to
 		if (this.invite) this.#layer.inviteClient(this, 'redirect', undefined, now)

@@ -50,6 +50,8 @@ export type BranchAction =
 	/** Send the INVITE on the device's flow, as a new transaction or as the one there is. */
 	| 'send'
 	| 'park'
+	/** A copy that was lost goes out again, for as long as a silent phone would have been waited for. */
+	| 'parkLater'
 	| 'armSilence'
 	| 'disarmSilence'
 	| 'push'
@@ -126,7 +128,7 @@ export const BRANCH = {
 		/* the phone moved again before it answered: the same request follows it */
 		registered: { to: 'calling', do: ['send', 'armSilence'] },
 		refused: stay('calling'),
-		over: { to: 'doomed', do: ['disarmSilence', 'park', 'armLapse'] },
+		over: { to: 'doomed', do: ['disarmSilence', 'parkLater', 'armLapse'] },
 		lapse: stay('calling'),
 	},
 	proceeding: {

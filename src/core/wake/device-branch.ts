@@ -50,6 +50,8 @@ export class Branch implements ClientUser, Prober, Timed {
 	pushedAt = 0
 	/** none → stored (waits for the commit) → sent → accepted or refused. */
 	push: 'none' | 'storing' | 'sent' | 'accepted' | 'refused' = 'none'
+	/** When it last answered the INVITE, ms; 0: never. */
+	heardAt = 0
 	/** A 2xx nobody wanted was ended with a BYE. */
 	phantomEnded = false
 	/** Neither awake nor wakeable: nobody waits for it alone. */
@@ -58,6 +60,7 @@ export class Branch implements ClientUser, Prober, Timed {
 	/** When it was last begun to wait for an answer to the INVITE, ms. */
 	#calledAt = 0
 	#cancel: ClientTransaction | undefined = undefined
+	#parking: Deadline<Due> | undefined = undefined
 
 	constructor(call: BranchOwner, deviceId: number, viaBranch: string, breadth: number) {
 		this.call = call
@@ -100,6 +103,11 @@ export class Branch implements ClientUser, Prober, Timed {
 		return this.push === 'sent' || this.push === 'accepted'
 	}
 
+	/** Has its device registered since its push? */
+	get isBack(): boolean {
+		return (this.device?.registeredAt ?? 0) > this.pushedAt
+	}
+
 	/** It signed off, perhaps to sign on again at once: it has its id back then, and the hold goes on. */
 	goneForNow(now: number): void {
 		if (this.state === 'waking') this.call.calls.context.deadlines.after(this.#timer, now, SIGN_ON_MS)
@@ -109,6 +117,9 @@ export class Branch implements ClientUser, Prober, Timed {
 	end(now: number): void {
 		const rang = this.client !== undefined || this.wasPushed
 		this.on(this.state === 'waking' && !rang ? 'refused' : 'over', now)
+		/* it said 100, which is enough for a CANCEL (RFC 3261 §9.1); started anew since, it is to get both again */
+		const isUndecided = this.state === 'doomed' || this.state === 'ghost'
+		if (isUndecided && this.client?.state === 'proceeding' && this.#cancel === undefined) this.#sendCancel(now)
 	}
 
 	/** The app declined, and shows the call no more: only a copy of the INVITE that it may still find is taken back. */
@@ -148,9 +159,14 @@ export class Branch implements ClientUser, Prober, Timed {
 	}
 
 	response(_client: ClientTransaction, answer: SipMessage, now: number): void {
+		this.heardAt = now
+		if (this.wasPushed) this.call.calls.pushes.needless(this)
 		if (answer.status === 100 && this.state === 'calling') {
 			/* it is there, and nothing rings yet: the hold goes on */
-			this.call.calls.context.deadlines.disarm(this.#timer)
+			this.#act('disarmSilence', now)
+		} else if (answer.status === 100 && this.state === 'waking') {
+			/* so it is awake, but the hold is all that ends its wait */
+			this.#act('withdraw', now)
 		} else if (answer.status < 200) {
 			const live = this.state === 'calling' || this.state === 'proceeding' || this.state === 'waking'
 			this.on('provisional', now)
@@ -170,10 +186,12 @@ export class Branch implements ClientUser, Prober, Timed {
 		this.call.settle(now)
 	}
 
-	due(_event: string, now: number): void {
+	due(event: string, now: number): void {
+		if (event === 'park') return this.client?.park(now)
 		if (this.state === 'waking') {
-			/* what goneForNow armed: it did not come back */
-			this.on('refused', now)
+			/* what goneForNow armed: it did not come back, and may do so when the call is over */
+			if (this.wasPushed) this.hopeless = true
+			else this.on('refused', now)
 			return this.call.settle(now)
 		}
 		if (this.state !== 'calling') {
@@ -193,9 +211,13 @@ export class Branch implements ClientUser, Prober, Timed {
 				return call.send(this, now)
 			case 'replay':
 				call.calls.replayed(this)
+				if (this.#parking !== undefined) context.deadlines.disarm(this.#parking)
 				return call.send(this, now)
 			case 'park':
 				return this.client?.park(now)
+			case 'parkLater':
+				this.#parking = new Deadline<Due>({ owner: this, event: 'park' })
+				return context.deadlines.at(this.#parking, this.#calledAt + SILENCE_MS)
 			case 'armSilence':
 				this.#calledAt = now
 				return context.deadlines.after(this.#timer, now, SILENCE_MS)
