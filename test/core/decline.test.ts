@@ -107,6 +107,22 @@ describe('does it still ring', () => {
 		expect(look(rig, tokens[1]!)).toEqual({ kind: 'ended', reason: 'answered' })
 	})
 
+	test('cancelled with a Reason of Q.850 alone it is cancelled, also after a restart', () => {
+		const { rig, token } = held()
+		rig.from(PBX, requestText('CANCEL', { branch: INVITE.branch, contact: '', rows: ['Reason: Q.850;cause=16'] }))
+		expect(look(rig, token)).toEqual({ kind: 'ended', reason: 'cancelled' })
+		rig.restart()
+		expect(look(rig, token)).toEqual({ kind: 'ended', reason: 'cancelled' })
+	})
+
+	test('who asks is awake: the push has not missed it', () => {
+		const { rig, token } = held()
+		rig.advance(500)
+		look(rig, token)
+		rig.advance(HOLD_MS + GHOST_MS)
+		expect(rig.tables.devices.get(1)!.missedWakes).toBe(0)
+	})
+
 	test('of a call nobody remembers it is over', () => {
 		const { rig, phone, token } = held()
 		wake(rig, phone)
@@ -133,6 +149,40 @@ describe('declining', () => {
 		rig.clear()
 		if (verdict.kind === 'ringing') rig.input({ type: 'decline', callId: verdict.callId, deviceId: verdict.deviceId })
 		expect(rig.sent).toEqual([])
+	})
+
+	test('once, also while the phone still owes its 487: a second time nobody waits longer', () => {
+		const { rig, phone, token } = held()
+		wake(rig, phone)
+		rig.from(phone.flow, answerTo(rig.last(phone.flow, 'INVITE'), 180))
+		decline(rig, token)
+		rig.advance(CANCEL_GRACE_MS - 1)
+		expect(look(rig, token)).toEqual({ kind: 'ended', reason: 'declined' })
+		rig.input({ type: 'decline', callId: [...rig.tables.calls.keys()][0]!, deviceId: 1 })
+		rig.advance(1)
+		expect(rig.words(PBX)).toContain('603 INVITE')
+	})
+
+	test('is a sign of life: an agent who declines on the lock screen is not suspect', () => {
+		const { rig } = held()
+		for (let i = 0; i < 4; i++) {
+			rig.advance(HOLD_MS + GHOST_MS)
+			rig.from(PBX, requestText('INVITE', { branch: `z9hG4bKagain${i}`, callId: `again${i}` }))
+			rig.advance(500)
+			decline(rig, tokenOf(rig.pushes.at(-1)!))
+			/* APNs may answer after the phone has */
+			rig.pushed(ACCEPTED)
+		}
+		rig.advance(HOLD_MS + GHOST_MS)
+		expect([rig.eventNames().includes('device-suspect'), rig.tables.devices.get(1)!.missedWakes]).toEqual([false, 0])
+	})
+
+	test('teaches nothing of how long the phone takes to wake', () => {
+		const { rig, phone, token } = held()
+		decline(rig, token)
+		rig.advance(30_000)
+		wake(rig, phone)
+		expect(rig.core.devices.device(1)!.wakeTimes).toEqual([])
 	})
 
 	test('on one device it ends the call on the others: a sleeping one is told when it wakes', () => {

@@ -71,6 +71,54 @@ describe('what is learnt', () => {
 		expect(holdOf(rig)).toEqual({ holdMs: 13_500, samples: MAX_WAKES_KEPT, p95Ms: 9_000 })
 	})
 
+	test('from the push that woke it, however often a queue calls again before it comes', () => {
+		const { rig, phones } = asleep(times(4, 1_000))
+		call(rig)
+		rig.advance(6_500)
+		rig.from(PBX, requestText('INVITE', { callId: 'second', branch: 'z9hG4bKsecond' }))
+		rig.pushed(ACCEPTED)
+		rig.advance(1_500)
+		wake(rig, phones[0]!)
+		expect(rig.core.devices.device(1)!.wakeTimes).toEqual([...times(4, 1_000), 8_000])
+	})
+
+	test('from a REGISTER before the answer of APNs, and once for two pushes', () => {
+		const { rig, phones } = asleep([])
+		rig.from(PBX, requestText('INVITE', INVITE))
+		rig.from(PBX, requestText('INVITE', { callId: 'second', branch: 'z9hG4bKsecond' }))
+		rig.advance(400)
+		wake(rig, phones[0]!)
+		rig.advance(400)
+		for (const push of rig.pushes) rig.pushed(ACCEPTED, push)
+		expect([rig.core.devices.device(1)!.wakeTimes, rig.core.context.counters.wakes]).toEqual([[400], 1])
+		expect(rig.tables.pushes.get(rig.pushes[0]!.pushId)!.wakeMs).toBe(400)
+	})
+
+	test('nothing from the REGISTER after an answer by SIP, before or after that of APNs', () => {
+		for (const isEarly of [true, false]) {
+			const rig = new Rig()
+			const phone = boundPhone(rig)
+			rig.from(PBX, requestText('INVITE', INVITE))
+			rig.advance(SILENCE_MS)
+			if (!isEarly) rig.pushed(ACCEPTED)
+			rig.advance(100)
+			const invite = rig.last(phone.flow, 'INVITE')
+			rig.from(phone.flow, answerTo(invite, 180))
+			rig.from(phone.flow, answerTo(invite, 200, { contact: phone.uri }))
+			if (isEarly) rig.pushed(ACCEPTED)
+			rig.advance(60_000)
+			bind(rig, phone)
+			expect(rig.core.devices.device(1)!.wakeTimes).toEqual([])
+		}
+	})
+
+	test('is kept of a device that signs off and comes back', () => {
+		const { rig, phones } = asleep(times(4, 1_000))
+		bind(rig, phones[0]!, { expires: 0 })
+		wake(rig, phones[0]!)
+		expect(rig.tables.devices.get(1)!.wakeTimes).toEqual(times(4, 1_000))
+	})
+
 	test('a REGISTER without a push teaches nothing', () => {
 		const { rig, phones } = asleep([])
 		wake(rig, phones[0]!)
@@ -100,6 +148,13 @@ describe('a wake that does not come', () => {
 		expect(rig.core.devices.device(1)!.wakeTimes.length).toBe(5)
 		wake(rig, phones[0]!)
 		expect(rig.tables.devices.get(1)!.wakeTimes).toEqual([...times(4, 1_000), MIN_HOLD_MS + 1_000])
+	})
+
+	test('is none where the Expires of the INVITE ended the hold', () => {
+		const { rig } = asleep(times(4, 1_000))
+		call(rig, ['Expires: 3'])
+		expect(heldMs(rig)).toBe(3_000)
+		expect(rig.core.devices.device(1)!.wakeTimes).toEqual(times(4, 1_000))
 	})
 
 	test('is none where APNs did not take the push, or the caller gave up first', () => {

@@ -50,7 +50,7 @@ export class Suspicion {
 		this.#context.deadlines.at(new Vigil(this, device, since).deadline, until)
 	}
 
-	/** It registered, or answered a ping after it had not. */
+	/** It registered, answered a ping after it had not, or its app declined a call. */
 	alive(device: Device): void {
 		if (device.missedWakes === 0) return
 		const wasSuspect = this.isSuspect(device)
@@ -63,7 +63,7 @@ export class Suspicion {
 	/** @internal */
 	over({ device, since }: Vigil): void {
 		if (this.#devices.device(device.id) !== device) return
-		if (device.registeredAt > since || (device.lastPongAt ?? 0) > since) return
+		if (device.seenAt > since || device.askedAt > since) return
 		const wasSuspect = this.isSuspect(device)
 		this.#context.counters.wakesMissed++
 		this.#count(device, device.missedWakes + 1)

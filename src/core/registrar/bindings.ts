@@ -130,7 +130,7 @@ export class Bindings {
 		this.#makeRoom(contact, push)
 		const device = devices.bind(
 			{
-				id: devices.takeId(this.#aor, contact.deviceKey),
+				...devices.takeUp(this.#aor, contact.deviceKey),
 				agent: this.#aor,
 				key: contact.deviceKey,
 				contact: contact.value.uri,
@@ -142,7 +142,6 @@ export class Bindings {
 				reach: 'foreground',
 				tokenDead: false,
 				missedWakes: 0,
-				wakeTimes: [],
 				userAgent: this.#userAgent() ?? '',
 			},
 			this.#now,

@@ -14,8 +14,11 @@ import { isPushParam } from './push-params.ts'
 /** A call forks to every device, so more than this is a loop of re-installs; the oldest one goes. */
 export const MAX_DEVICES_PER_AGENT = 10
 
-/** Devices that are gone and may come back under their id, 100 bytes each: a phone that signs off and on again in a call. */
+/** Devices that are gone and may come back under their id, 200 bytes each: a phone that signs off and on again in a call. */
 export const MAX_FORMER = 4_096
+
+/** What outlives the binding of a device: it is the same phone on the same network when it comes back. */
+export type Former = Pick<DeviceRecord, 'id' | 'wakeTimes'>
 
 /** An address-of-record with at least one device. */
 export class Agent {
@@ -58,6 +61,8 @@ export class Device {
 	/** User part of Record-Route for its dialogs: id and HMAC. */
 	readonly routeToken: string
 	lastPongAt: number | undefined = undefined
+	/** When its app last used the address in a push, ms since the epoch. */
+	askedAt = 0
 	lastWakeMs: number | undefined = undefined
 	/** How often it may come back from new places; made when that first matters. */
 	comebacks: Bucket | undefined = undefined
@@ -160,8 +165,8 @@ export class Devices implements Timed {
 	readonly #byAor = new Map<string, Agent>()
 	readonly #byUser = new Map<string, Agent>()
 	readonly #flows = new Map<string, BoundFlow>()
-	/** Ids of devices that are gone, by agent and key. */
-	readonly #former = new Lru<string, number>(MAX_FORMER)
+	/** Devices that are gone, by agent and key. */
+	readonly #former = new Lru<string, Former>(MAX_FORMER)
 	#watcher: DeviceWatcher | undefined = undefined
 	#nextId: number
 
@@ -213,9 +218,9 @@ export class Devices implements Timed {
 		return this.#byAor.get(aor)?.devices.find((device) => device.key === key)
 	}
 
-	/** An id for a new binding: the one this device had, where it was here before and its dialogs may live on. */
-	takeId(aor: string, key: string): number {
-		return this.#former.get(`${aor} ${key}`) ?? this.#nextId++
+	/** For a new binding: what this device was, where it was here before and its dialogs may live on; else a new id. */
+	takeUp(aor: string, key: string): Former {
+		return this.#former.get(`${aor} ${key}`) ?? { id: this.#nextId++, wakeTimes: [] }
 	}
 
 	/** A new binding, or one of the store. */
@@ -241,7 +246,7 @@ export class Devices implements Timed {
 
 	/** @param heir the key of the same phone under another name: it gets the id */
 	unbind(device: Device, now: number, heir = device.key): void {
-		this.#former.set(`${device.agent.aor} ${heir}`, device.id)
+		this.#former.set(`${device.agent.aor} ${heir}`, { id: device.id, wakeTimes: device.wakeTimes })
 		this.#context.deadlines.disarm(device.expiry)
 		this.#leave(device)
 		this.#byId.delete(device.id)

@@ -74,7 +74,7 @@ export class Calls {
 		this.availability = availability
 		this.#own = own
 		this.wakeTimes = new WakeTimes(context)
-		this.pushes = new Pushes(context, suspicion, availability, outcomes)
+		this.pushes = new Pushes(context, suspicion, availability, this.wakeTimes, outcomes)
 	}
 
 	get pingsOn(): boolean {
@@ -158,12 +158,17 @@ export class Calls {
 	look(token: string, now: number): CallVerdict {
 		const ticket = readCallToken(this.context, token, now)
 		if (ticket === undefined) return { kind: 'forged' }
+		/* only the app that its push woke knows the address */
+		const device = this.devices.device(ticket.deviceId)
+		if (device !== undefined) device.askedAt = now
 		const call = this.#calls.get(ticket.callId)
 		if (call?.isOfferedTo(ticket.deviceId)) return { kind: 'ringing', ...ticket }
-		return { kind: 'ended', reason: reasonWord(call?.over?.reason ?? '') }
+		return { kind: 'ended', reason: reasonWord(call?.endReason ?? '') }
 	}
 
 	decline(callId: string, deviceId: number, now: number): void {
+		const device = this.devices.device(deviceId)
+		if (device !== undefined) this.pushes.declined(device, now)
 		this.#calls.get(callId)?.decline(deviceId, now)
 	}
 
@@ -173,7 +178,6 @@ export class Calls {
 		const ofAgent = this.#byAgent.get(call.agent)
 		ofAgent?.delete(call)
 		if (ofAgent?.size === 0) this.#byAgent.delete(call.agent)
-		for (const branch of call.branches) if (branch.pushId !== '') this.pushes.forget(branch.pushId)
 	}
 
 	drain(now: number): void {
@@ -194,8 +198,7 @@ export class Calls {
 	// — devices —
 
 	deviceRegistered(device: Device, now: number): void {
-		const wakeMs = this.pushes.registered(device, now)
-		if (wakeMs !== undefined) this.wakeTimes.woke(device, wakeMs)
+		this.pushes.registered(device, now)
 		const calls = this.#byAgent.get(device.agent.aor)
 		if (calls === undefined) return
 		for (const call of [...calls]) call.registered(device, now)

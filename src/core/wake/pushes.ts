@@ -8,6 +8,7 @@ import type { Suspicion } from '../reach/suspicion.ts'
 import type { Device, Devices } from '../registrar/devices.ts'
 import type { Counters } from '../snapshot.ts'
 import { type Branch, GHOST_MS } from './device-branch.ts'
+import type { WakeTimes } from './wake-times.ts'
 
 /** Pushes remembered for the status page. */
 export const MAX_PUSHES_SHOWN = 200
@@ -22,6 +23,7 @@ export class Pushes {
 	readonly #context: Context
 	readonly #suspicion: Suspicion
 	readonly #availability: Availability
+	readonly #wakeTimes: WakeTimes
 	/** Without an answer of APNs, by push id. */
 	readonly #out = new Map<string, Branch>()
 	/** Accepted, and the device has not registered since, by device. */
@@ -33,11 +35,13 @@ export class Pushes {
 		context: Context,
 		suspicion: Suspicion,
 		availability: Availability,
+		wakeTimes: WakeTimes,
 		outcomes: readonly PushOutcomeRecord[],
 	) {
 		this.#context = context
 		this.#suspicion = suspicion
 		this.#availability = availability
+		this.#wakeTimes = wakeTimes
 		/* the store has the oldest first */
 		this.#outcomes = outcomes.slice(-MAX_PUSHES_SHOWN).reverse()
 	}
@@ -63,13 +67,20 @@ export class Pushes {
 		return this.#out.size
 	}
 
-	/** Its call is forgotten: nobody asks for the answer any more. */
-	forget(pushId: string): void {
-		this.#out.delete(pushId)
-	}
-
 	deviceGone(device: Device): void {
 		this.#wakes.delete(device.id)
+	}
+
+	/** It answered by SIP: the REGISTER that comes next is a refresh, and no wake. */
+	needless({ deviceId }: Branch): void {
+		this.#wakes.delete(deviceId)
+	}
+
+	/** Its app, woken by the push, declined by the address in it, and has no need to register. */
+	declined(device: Device, now: number): void {
+		device.askedAt = now
+		this.#wakes.delete(device.id)
+		this.#suspicion.alive(device)
 	}
 
 	send(branch: Branch, effect: PushEffect): void {
@@ -136,12 +147,10 @@ export class Pushes {
 			status: outcome.status,
 			reason,
 			pushMs,
-			wakeMs: this.#wakes.get(branch.deviceId)?.wakeMs,
+			wakeMs: undefined,
 		}
 		this.#record(row)
-		/* a device that registered before APNs answered is awake already */
-		if (accepted && branch.device !== undefined && branch.device.registeredAt <= branch.pushedAt)
-			this.#awaitWake(branch.device, row)
+		if (accepted && branch.device !== undefined) this.#accepted(branch, branch.device, row)
 		const name = outcome.kind === 'misconfigured' ? 'push-misconfigured' : TOLD[result]
 		const hint = outcome.kind === 'misconfigured' ? outcome.hint : undefined
 		this.#context.event(name, {
@@ -155,9 +164,26 @@ export class Pushes {
 		})
 	}
 
+	/** The device may have woken before APNs' answer came. */
+	#accepted(branch: Branch, device: Device, row: PushOutcomeRecord): void {
+		const { registeredAt } = device
+		if (registeredAt > row.sentAt) {
+			if (!this.#isCounted(device.id, registeredAt)) this.#woke(device, row, registeredAt)
+		} else if (branch.heardAt <= row.sentAt && device.askedAt <= row.sentAt) this.#awaitWake(device, row)
+	}
+
+	/** Does a wake by this REGISTER stand with an earlier push already? */
+	#isCounted(deviceId: number, registeredAt: number): boolean {
+		return this.#outcomes.some(
+			(row) => row.deviceId === deviceId && row.wakeMs !== undefined && row.sentAt + row.wakeMs >= registeredAt,
+		)
+	}
+
 	#awaitWake(device: Device, row: PushOutcomeRecord): void {
-		/* the newest push is what a wake is counted from */
-		if (row.sentAt >= (this.#wakes.get(device.id)?.sentAt ?? 0)) this.#wakes.set(device.id, row)
+		/* a queue calls again before a slow phone has come: its wake is counted from the push that woke it, the first */
+		const known = this.#wakes.get(device.id)
+		if (known === undefined || row.sentAt < known.sentAt || row.sentAt >= this.#wakeableUntil(known))
+			this.#wakes.set(device.id, row)
 		this.#suspicion.watch(device, row.sentAt, this.#wakeableUntil(row))
 	}
 
@@ -166,14 +192,17 @@ export class Pushes {
 		return sentAt + this.#context.settings.holdMs + GHOST_MS
 	}
 
-	/** A REGISTER after a push: the device woke. How long that took, ms; undefined where it was no wake. */
-	registered(device: Device, now: number): number | undefined {
+	/** A REGISTER after a push: the device woke. */
+	registered(device: Device, now: number): void {
 		this.#suspicion.alive(device)
 		const pushed = this.#wakes.get(device.id)
-		if (pushed === undefined) return undefined
+		if (pushed === undefined) return
 		this.#wakes.delete(device.id)
-		const wakeMs = now - pushed.sentAt
-		if (now >= this.#wakeableUntil(pushed)) return undefined
+		if (now < this.#wakeableUntil(pushed)) this.#woke(device, pushed, now)
+	}
+
+	#woke(device: Device, pushed: PushOutcomeRecord, at: number): void {
+		const wakeMs = at - pushed.sentAt
 		device.lastWakeMs = wakeMs
 		this.#context.counters.wakes++
 		this.#record({ ...pushed, wakeMs })
@@ -181,7 +210,7 @@ export class Pushes {
 		const { wakeSlowMs } = this.#context.settings
 		if (wakeSlowMs > 0 && wakeMs > wakeSlowMs)
 			this.#context.event('wake-slow', { agent: device.agent.aor, device: device.id, push: pushed.pushId, wakeMs })
-		return wakeMs
+		this.#wakeTimes.woke(device, wakeMs)
 	}
 
 	#record(row: PushOutcomeRecord): void {

@@ -13,8 +13,9 @@ const WORDS: ReadonlyMap<string, string> = new Map([
 	['603', 'declined'],
 ])
 
-/** A Reason as one word for apps. */
+/** A Reason as one word for apps. One without a cause of SIP is the caller's own, of its CANCEL: often Q.850 alone. */
 export function reasonWord(reason: string): string {
-	const cause = /^SIP *;(?:.*;)? *cause *= *(\d{3})/i.exec(reason)?.[1] ?? ''
+	const cause = /^SIP *;(?:.*;)? *cause *= *(\d{3})/i.exec(reason)?.[1]
+	if (cause === undefined) return reason === '' ? 'over' : 'cancelled'
 	return WORDS.get(cause) ?? 'over'
 }
