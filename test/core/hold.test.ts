@@ -202,6 +202,17 @@ describe('a hold', () => {
 		expect(rig.words(PBX)).toContain('480 INVITE')
 	})
 
+	test('it un-REGISTERs and registers after that: it hears of the call, and of its end', () => {
+		const { rig, phone } = held()
+		rig.pushed(ACCEPTED)
+		bind(rig, phone, { expires: 0 })
+		rig.advance(SIGN_ON_MS + 500)
+		rig.clear()
+		wake(rig, phone)
+		rig.from(phone.flow, answerTo(rig.last(phone.flow, 'INVITE'), 180))
+		expect(rig.words(phone.flow)).toEqual(['200 REGISTER', 'INVITE', 'CANCEL'])
+	})
+
 	test('it un-REGISTERs and registers as it wakes: the hold goes on, and it gets the INVITE', () => {
 		const { rig, phone } = held()
 		rig.pushed(ACCEPTED)
@@ -321,7 +332,7 @@ describe('a push refused', () => {
 		BAD_TOKEN,
 		{ kind: 'gone', status: 410, reason: 'Unregistered', timestampMs: 0 },
 		{ kind: 'misconfigured', status: 403, reason: 'InvalidProviderToken', hint: 'Look at --apns-key.' },
-		{ kind: 'failed', status: 0, reason: 'timeout' },
+		{ kind: 'failed', status: 500, reason: 'InternalServerError' },
 	]
 	for (const outcome of refused) {
 		test(`${outcome.kind}: 480 within the same input`, () => {
@@ -333,6 +344,25 @@ describe('a push refused', () => {
 			expect([rig.core.calls.count, rig.tables.calls.size]).toEqual([0, 0])
 		})
 	}
+
+	test('without any answer of APNs: 480 at once, and a phone that wakes all the same hears of the call', () => {
+		const { rig, phone } = held()
+		expect(rig.pushed({ kind: 'failed', status: 0, reason: 'timeout' }).map(({ word }) => word)).toEqual(['480 INVITE'])
+		wake(rig, phone)
+		rig.from(phone.flow, answerTo(rig.last(phone.flow, 'INVITE'), 180))
+		expect(rig.words(phone.flow)).toEqual(['200 REGISTER', 'INVITE', 'CANCEL'])
+	})
+
+	test('after its call is gone: the token is dead all the same', () => {
+		const rig = new Rig()
+		const phone = boundPhone(rig)
+		rig.from(PBX, requestText('INVITE', INVITE))
+		rig.advance(SILENCE_MS)
+		rig.from(phone.flow, answerTo(rig.last(phone.flow, 'INVITE'), 486))
+		rig.pushed(BAD_TOKEN)
+		expect([rig.core.calls.count, rig.core.calls.unfinished, rig.tables.calls.size]).toEqual([0, 0, 0])
+		expect([rig.tables.devices.get(1)!.tokenDead, rig.tables.pushes.size]).toEqual([true, 1])
+	})
 
 	test('throttled: the token is good, and the phone may come by itself', () => {
 		const { rig, phone } = held()
@@ -506,6 +536,17 @@ describe('--ringing-on-push', () => {
 })
 
 describe('a restart', () => {
+	test('a phone that had registered and had the INVITE gets it again, where it is, and no second push', () => {
+		const { rig, phone } = held()
+		rig.pushed(ACCEPTED)
+		rig.advance(1_500)
+		wake(rig, phone)
+		const { branch } = rig.last(phone.flow, 'INVITE').via
+		rig.restart()
+		expect([rig.words(phone.flow), rig.pushes]).toEqual([['INVITE'], []])
+		expect(rig.last(phone.flow, 'INVITE').via.branch).toBe(branch)
+	})
+
 	test('takes a held call up: its phone registers and gets the very request, the caller its answer', () => {
 		const { rig, phone } = held()
 		rig.pushed(ACCEPTED)

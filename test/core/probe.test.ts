@@ -146,7 +146,7 @@ describe('a probe', () => {
 		])
 	})
 
-	test('a kill meanwhile, beside a hold that is stored: the device may still join it by a REGISTER', () => {
+	test('a kill meanwhile, beside a hold that is stored: the device gets the INVITE at once, and again where it registers', () => {
 		const rig = new Rig({ freshMs: FRESH_MS })
 		boundPhone(rig, '1001', 'aa'.repeat(32), 10)
 		fallAsleep(rig)
@@ -156,9 +156,9 @@ describe('a probe', () => {
 		rig.from(PBX, requestText('INVITE', INVITE))
 		rig.pushed(ACCEPTED)
 		rig.restart()
-		expect([rig.words(awake.flow), rig.pushes]).toEqual([[], []])
+		expect([rig.words(awake.flow), rig.pushes]).toEqual([['INVITE'], []])
 		bind(rig, awake)
-		expect(rig.words(awake.flow)).toEqual(['200 REGISTER', 'INVITE'])
+		expect(rig.words(awake.flow)).toEqual(['INVITE', '200 REGISTER', 'INVITE'])
 	})
 
 	test('after a restart a device is asked unless it registered a moment ago', () => {

@@ -144,11 +144,14 @@ export function ghosts(ledger: Ledger): string[] {
 	})
 }
 
-/** The push was refused, or it had answered by then. */
+/** The push was refused, or it had answered by then. One that APNs gave no answer to may have been delivered. */
 function isGone(ledger: Ledger, hold: Hold, until: number): boolean {
 	return ledger.entries.slice(hold.index, until).some((entry) => {
-		if (entry.kind === 'push-result')
-			return entry.result.pushId === hold.pushId && entry.result.outcome.kind !== 'accepted'
+		if (entry.kind === 'push-result') {
+			const { outcome, pushId } = entry.result
+			const mayBeThere = outcome.kind === 'accepted' || (outcome.kind === 'failed' && outcome.status === 0)
+			return pushId === hold.pushId && !mayBeThere
+		}
 		if (entry.kind === 'in') return entry.message.via.branch === hold.branch
 		return false
 	})

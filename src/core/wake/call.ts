@@ -5,7 +5,6 @@
  * they register. The call is over when the caller has a final response; its branches may live on to take it back.
  */
 import { Deadline } from '../../lib/deadlines.ts'
-import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import type { Due, ServerTransaction, Timed } from '../../transaction/transactions.ts'
 import type { PushResultInput } from '../inputs.ts'
@@ -20,6 +19,7 @@ import { Caller } from './caller.ts'
 import type { Calls } from './calls.ts'
 import { Branch, type BranchOwner, GHOST_MS } from './device-branch.ts'
 import { Hold } from './hold.ts'
+import { HoldTime } from './hold-time.ts'
 import { inviteFor } from './outgoing.ts'
 import { Patience } from './patience.ts'
 import { endPhantomAnswer } from './phantom.ts'
@@ -36,8 +36,6 @@ export class AgentCall implements BranchOwner, Timed {
 	readonly source: Flow
 	readonly server: ServerTransaction
 	readonly receivedAt: number
-	/** Sleeping devices are waited for until then, ms since the epoch. */
-	holdUntil: number
 	readonly toTag: string
 	branches: Branch[] = []
 	/** The caller has its final response, because of this. */
@@ -54,6 +52,7 @@ export class AgentCall implements BranchOwner, Timed {
 	#reasons: readonly string[] = []
 	readonly #caller: Caller
 	readonly #hold: Hold
+	readonly #holdTime: HoldTime
 	readonly #holdEnds: Deadline<Due>
 	readonly #patience: Patience
 
@@ -72,9 +71,9 @@ export class AgentCall implements BranchOwner, Timed {
 		this.agent = agent
 		this.id = record.id
 		this.receivedAt = record.receivedAt
-		this.holdUntil = record.holdUntil
 		this.toTag = record.toTag
 		this.#hold = new Hold(this)
+		this.#holdTime = new HoldTime(invite, record.receivedAt, calls.context.settings.holdMs, record.holdUntil)
 		this.#patience = new Patience(calls.context, this)
 		this.#holdEnds = new Deadline<Due>({ owner: this, event: 'hold' })
 		this.#caller = new Caller(server, invite, source, record.toTag, calls.stableContact(agent, source.listener))
@@ -82,7 +81,7 @@ export class AgentCall implements BranchOwner, Timed {
 
 	/** A call that just came: one branch for each device. */
 	offer(devices: readonly Device[], now: number): void {
-		this.calls.context.deadlines.at(this.#holdEnds, this.#patientUntil)
+		this.calls.context.deadlines.at(this.#holdEnds, this.#holdTime.patientUntil)
 		const shares = sharesOf(breadthOf(this.invite), devices.length)
 		for (const [i, device] of devices.entries())
 			this.branches.push(new Branch(this, device.id, newBranch(this.calls.context, this.invite), shares[i]!))
@@ -108,7 +107,14 @@ export class AgentCall implements BranchOwner, Timed {
 		this.calls.context.deadlines.at(this.#holdEnds, this.holdUntil)
 		if (now >= this.holdUntil) return
 		this.#hold.pushAgain(now)
+		/* who was called without a push, or has registered since it, is there as far as anybody knows */
+		for (const branch of this.branches) if (!branch.wasPushed || branch.isBack) branch.on('registered', now)
 		this.settle(now)
+	}
+
+	/** Sleeping devices are waited for until then, ms since the epoch. */
+	get holdUntil(): number {
+		return this.#holdTime.until
 	}
 
 	/** held: no device has the INVITE. calling: one has it. ringing: one rings. */
@@ -171,8 +177,7 @@ export class AgentCall implements BranchOwner, Timed {
 	/** Answers the caller once no branch can any more. */
 	settle(now: number): void {
 		if (this.over !== undefined) return this.branchLapsed()
-		const waiting = this.branches.some((branch) => branch.isAwaited(now >= this.holdUntil))
-		if (waiting) this.#hold.update()
+		if (this.branches.some((branch) => branch.isAwaited(now >= this.holdUntil))) this.#hold.update()
 		else this.#conclude(now)
 	}
 
@@ -180,8 +185,7 @@ export class AgentCall implements BranchOwner, Timed {
 		const { counters } = this.calls.context
 		if (this.#cancelled) {
 			counters.callsCancelled++
-			this.#finish(487, 'cancelled', now)
-			return
+			return this.#finish(487, 'cancelled', now)
 		}
 		if (this.#declined) {
 			counters.callsDeclined++
@@ -202,7 +206,8 @@ export class AgentCall implements BranchOwner, Timed {
 
 	/** Does it ring on this device, or is it to be woken? */
 	isOfferedTo(deviceId: number): boolean {
-		return this.over === undefined && !this.#cancelled && this.#branchOf(deviceId)?.isAwaited(false) === true
+		if (this.over !== undefined || this.#cancelled || this.#declined) return false
+		return this.#branchOf(deviceId)?.isAwaited(false) === true
 	}
 
 	/** By the address in its push: as a 603 of its phone, which ends the call on all of them (RFC 3261 §16.7 step 5). */
@@ -217,6 +222,11 @@ export class AgentCall implements BranchOwner, Timed {
 
 	#branchOf(deviceId: number): Branch | undefined {
 		return this.branches.find((branch) => branch.deviceId === deviceId)
+	}
+
+	/** Values of Reason for its end; '' while it goes on. */
+	get endReason(): string {
+		return this.over?.reason ?? this.#reasons.join(', ')
 	}
 
 	/** Reason for the CANCELs this call sends (RFC 3326). */
@@ -266,7 +276,10 @@ export class AgentCall implements BranchOwner, Timed {
 	}
 
 	wake(branch: Branch, now: number): void {
-		if (branch.device !== undefined) this.#waitFor(this.calls.wakeTimes.holdMs(branch.device), now)
+		if (branch.device !== undefined) {
+			this.#holdTime.extend(this.calls.wakeTimes.holdMs(branch.device), now)
+			this.calls.context.deadlines.at(this.#holdEnds, this.holdUntil)
+		}
 		this.#hold.wake(branch, now)
 	}
 
@@ -275,6 +288,11 @@ export class AgentCall implements BranchOwner, Timed {
 		if (outcome.kind === 'withdrawn') {
 			branch.withdrawn(now)
 			return this.branchLapsed()
+		}
+		/* without any answer APNs may have it: nobody waits for the phone, but one that wakes hears of the call */
+		if (outcome.kind === 'failed' && outcome.status === 0) {
+			branch.hopeless = true
+			return this.settle(now)
 		}
 		branch.push = outcome.kind === 'accepted' ? 'accepted' : 'refused'
 		if (outcome.kind === 'accepted') return this.#ring(now)
@@ -291,7 +309,7 @@ export class AgentCall implements BranchOwner, Timed {
 		const bytes = inviteFor(this, branch, device)
 		if (branch.client === undefined)
 			branch.client = this.calls.transactions.open(branch.viaBranch, 'INVITE', bytes, flow, branch, now)
-		else branch.client.redirect(bytes, flow, now)
+		else branch.client.sendAnew(bytes, flow, now)
 	}
 
 	/** A branch of a call that is over ended: nothing may be left to remember. */
@@ -316,28 +334,19 @@ export class AgentCall implements BranchOwner, Timed {
 		if (this.calls.context.settings.ringingOnPush && this.over === undefined) this.#caller.ring(now)
 	}
 
-	/** Never past `--hold`, nor past what the caller's Expires leaves (RFC 3261 §13.2.1). */
-	#waitFor(ms: number, now: number): void {
-		const expiresSec = Number.parseInt(this.invite.first(Header.Expires) ?? '', 10)
-		const expiresAt = Number.isNaN(expiresSec) ? Infinity : this.receivedAt + expiresSec * 1000
-		this.holdUntil = Math.max(this.holdUntil, Math.min(now + ms, this.#patientUntil, expiresAt))
-		this.calls.context.deadlines.at(this.#holdEnds, this.holdUntil)
-	}
-
-	/** The longest that a call waits for anybody who does not ring. */
-	get #patientUntil(): number {
-		return this.receivedAt + this.calls.context.settings.holdMs
-	}
-
 	#holdOver(now: number): void {
 		if (this.over !== undefined) return
 		for (const { state, push, device } of this.branches)
-			if (state === 'waking' && push === 'accepted' && device !== undefined) this.calls.wakeTimes.missed(device)
+			if (state === 'waking' && push === 'accepted' && device !== undefined && !this.#holdTime.isCutShort)
+				this.calls.wakeTimes.missed(device)
 		/* a phone that rings may go on ringing, and others may still join it */
 		if (this.branches.some(({ state }) => state === 'proceeding' || state === 'cancelling')) return
 		/* one that has the INVITE only now is given time to ring; who sleeps may still join it, but is not waited for */
-		if (now < this.#patientUntil && this.branches.some(({ state }) => state === 'calling' || state === 'probing'))
-			return this.calls.context.deadlines.at(this.#holdEnds, this.#patientUntil)
+		if (
+			now < this.#holdTime.patientUntil &&
+			this.branches.some(({ state }) => state === 'calling' || state === 'probing')
+		)
+			return this.calls.context.deadlines.at(this.#holdEnds, this.#holdTime.patientUntil)
 		this.#reasons = HOLD_OVER
 		for (const branch of this.branches) branch.end(now)
 		this.settle(now)

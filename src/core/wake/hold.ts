@@ -50,12 +50,9 @@ export class Hold implements CommitWaiter {
 
 	/** After a restart a push that was stored but never answered for goes out (again) under its own id. */
 	pushAgain(now: number): void {
-		const { branches, calls, receivedAt } = this.#call
-		for (const branch of branches) {
-			const { device, push, pushId } = branch
-			if (push !== 'sent' || calls.pushes.knowsOutcome(pushId)) continue
-			if (device !== undefined && device.registeredAt <= receivedAt) this.#push(branch, now)
-		}
+		const { branches, calls } = this.#call
+		for (const branch of branches)
+			if (branch.push === 'sent' && !branch.isBack && !calls.pushes.knowsOutcome(branch.pushId)) this.#push(branch, now)
 	}
 
 	/** Somebody may have gone from those the row names. */
@@ -98,7 +95,7 @@ export class Hold implements CommitWaiter {
 			return this.#call.settle(now)
 		}
 		/* its REGISTER is accepted, and only waits to be stored: then it has the INVITE */
-		if (device.registeredAt > branch.pushedAt) {
+		if (branch.isBack) {
 			branch.push = 'none'
 			return
 		}
