@@ -147,6 +147,7 @@ export class Calls {
 		const call: Call = { id: invite.callId, direction: 'incoming', peer, startedAt: now, invite, ...ringing }
 		this.#byId.set(call.id, call)
 		const rows: HeaderRow[] = [...recordRoutes(invite), ['Contact', this.#party.contact()], this.#party.identity()]
+		if (this.#party.saysTrying) this.#party.transactions.respond(invite, 100, now)
 		this.#party.transactions.respond(invite, 180, now, { toTag: dialog.localTag, rows })
 		this.#party.emit({ at: now, type: 'incoming', call })
 	}

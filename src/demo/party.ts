@@ -55,6 +55,8 @@ export interface Party {
 	via(): string
 	/** The Contact value of its dialogs. */
 	contact(): string
+	/** 100 comes before its 180. */
+	readonly saysTrying: boolean
 	/** Its User-Agent row. */
 	identity(): HeaderRow
 	/** The SDP it offers and answers. */

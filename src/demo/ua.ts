@@ -20,6 +20,8 @@ export interface UaOptions {
 	readonly product: string
 	/** Uniform in [0, 1): tags, branches, Call-IDs. */
 	readonly random: () => number
+	/** Says 100 to an INVITE before it rings, as some stacks do (§17.2.1). Default false. */
+	readonly saysTrying?: boolean
 	/** Puts one datagram on the wire, from the user agent's own address `from`. */
 	readonly send: (bytes: Uint8Array, to: Endpoint, from: Endpoint) => void
 	readonly onEvent?: (event: UaEvent) => void
@@ -87,6 +89,10 @@ export abstract class UserAgent implements Party {
 
 	via(): string {
 		return `SIP/2.0/UDP ${hostPort(this.self.address, this.self.port)};rport;branch=z9hG4bK${this.token(16)}`
+	}
+
+	get saysTrying(): boolean {
+		return this.#options.saysTrying ?? false
 	}
 
 	identity(): HeaderRow {

@@ -210,7 +210,10 @@ function keeps(ledger: Ledger, callId: string, reason: string): boolean {
 	const call = ledger.toAgents.find(({ invite }) => invite.message.callId === callId)
 	const final = call?.answers.find(isFinal)
 	if (final !== undefined && ledger.lostWithKill(final)) return true
-	const said = call?.cancels[0]?.message.first(Header.Reason)
+	const [cancel] = call?.cancels ?? []
+	/* a kill before the end forgot what it said */
+	if (cancel !== undefined && final !== undefined && ledger.killedBetween(cancel.index, final.index)) return true
+	const said = cancel?.message.first(Header.Reason)
 	/* a 6xx had ended the other phones before */
 	if (reason.startsWith('SIP;cause=6')) return true
 	return said === undefined || call?.answers.find(isFinal)?.message.status !== 487 || reason === said

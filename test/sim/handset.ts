@@ -29,6 +29,8 @@ export interface HandsetPlan {
 	readonly push: PushDialect
 	readonly expiresSec: number
 	readonly expiresIn: 'header' | 'contact'
+	/** A 100 goes out before its 180; each may be lost by itself. */
+	readonly saysTrying: boolean
 	/** Pushes to it do this, by turns. */
 	readonly wakings: readonly Waking[]
 	/** What becomes of the calls that ring here, by turns. */

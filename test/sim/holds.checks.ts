@@ -23,7 +23,10 @@ export function heldUntilRegistered(ledger: Ledger): string[] {
 				accepted.at >= hold.at - STORED_MS &&
 				accepted.index < sent.out.index,
 		)
-		return woken ? [] : [`${hold.callId} was released to ${handset?.plan.name} without a 2xx to its REGISTER`]
+		/* a kill forgot that it was pushed to, and with it that it was asleep */
+		return woken || ledger.lostWithKill(hold)
+			? []
+			: [`${hold.callId} was released to ${handset?.plan.name} without a 2xx to its REGISTER`]
 	})
 }
 
@@ -151,7 +154,11 @@ export function oncePushed(ledger: Ledger): string[] {
 		const isFirst =
 			known === undefined ||
 			ledger.pushResults.some(({ result }) => result.pushId === known.pushId && result.outcome.kind === 'withdrawn')
-		return isFirst || isRetry ? [] : [`${callId} was pushed as ${known.pushId} and ${pushId} to one device`]
+		const hold = ledger.holds.find(({ pushId: held }) => held === known?.pushId)
+		const isForgotten = hold !== undefined && ledger.lostWithKill(hold)
+		return isFirst || isRetry || isForgotten
+			? []
+			: [`${callId} was pushed as ${known.pushId} and ${pushId} to one device`]
 	})
 }
 

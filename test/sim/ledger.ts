@@ -192,7 +192,7 @@ export class Ledger {
 	}
 
 	/** Was it killed before it could store what came of this? Nobody knows of that afterwards. */
-	lostWithKill(from: Entry): boolean {
+	lostWithKill(from: Pick<Entry, 'at' | 'index'>): boolean {
 		const kill = this.kills.find(({ index }) => index > from.index)
 		if (kill === undefined) return false
 		return (

@@ -176,5 +176,6 @@ function planOf(agent: string, n: number): HandsetPlan {
 		...{ token: '', ordinary: '', push: { dialect: 'none' }, expiresSec: EXPIRES_SEC, expiresIn: 'header' },
 		wakings: ['in-place'],
 		manners: [{ kind: 'answer', afterMs: 500, talkMs: 2_000 }],
+		saysTrying: false,
 	}
 }

@@ -25,6 +25,8 @@ export const RARE: Readonly<Record<string, Count>> = {
 	'a push is refused, and the gateway killed before its call is over': refusedThenKilled,
 	'the PBX calls before its name is resolved': calledUnresolved,
 	'a phone registers before APNs has answered its push': registeredBeforeOutcome,
+	'a phone is heard to say 100, and not to ring, until its call is over': triedOnly,
+	'a phone registers anew after it was heard to say no more than 100': triedAndBack,
 }
 
 function isNote(entry: Entry, who: string, text: string): boolean {
@@ -36,6 +38,27 @@ function count<T>(of: Iterable<T>, matches: (one: T) => boolean): number {
 	let times = 0
 	for (const one of of) if (matches(one)) times++
 	return times
+}
+
+/** Until then it had said 100 to the INVITE, and nothing else. */
+function onlyTried(ledger: Ledger, branch: string, before: number): boolean {
+	const said = ledger.answers(branch).filter(({ index }) => index < before)
+	return said.length > 0 && said.every(({ message }) => message.status === 100)
+}
+
+function triedOnly(ledger: Ledger): number {
+	const offers = new Map(ledger.offers.map((offer) => [offer.branch, offer]))
+	return count(offers.values(), ({ branch, callId }) => {
+		const over = ledger.over(callId)
+		return over !== undefined && onlyTried(ledger, branch, over.index)
+	})
+}
+
+function triedAndBack(ledger: Ledger): number {
+	return count(ledger.offers, ({ branch, out }) => {
+		const isReleased = ledger.entries[out.cause]!.kind === 'committed'
+		return isReleased && onlyTried(ledger, branch, out.index)
+	})
 }
 
 /** A REGISTER is accepted after a later one of the same agent was. */

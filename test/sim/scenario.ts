@@ -185,6 +185,7 @@ function handsetOf(chance: Chance, agent: string, n: number, i: number): Handset
 		expiresIn: chance.one(['header', 'contact']),
 		wakings: Array.from({ length: 4 }, () => wakingOf(chance)),
 		manners: Array.from({ length: 4 }, () => mannerOf(chance)),
+		saysTrying: chance.is(0.4),
 	}
 }
 
