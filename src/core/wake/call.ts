@@ -303,13 +303,11 @@ export class AgentCall implements BranchOwner, Timed {
 
 	/** Sends the INVITE of a branch where its device is now. */
 	send(branch: Branch, now: number): void {
-		const { device } = branch
+		const { device, client, viaBranch } = branch
 		if (device === undefined) return
-		const { flow } = device
 		const bytes = inviteFor(this, branch, device)
-		if (branch.client === undefined)
-			branch.client = this.calls.transactions.open(branch.viaBranch, 'INVITE', bytes, flow, branch, now)
-		else branch.client.sendAnew(bytes, flow, now)
+		if (client !== undefined) return client.sendAnew(bytes, device.flow, now)
+		branch.client = this.calls.transactions.open(viaBranch, 'INVITE', bytes, device.flow, branch, now)
 	}
 
 	/** A branch of a call that is over ended: nothing may be left to remember. */
