@@ -4,7 +4,7 @@ import { Deadline, type Deadlines } from '../lib/deadlines.ts'
 import type { Codec, Item } from './codec.ts'
 import type { Hoarder } from './hoards.ts'
 import { restOf } from './octets.ts'
-import { CLOSE_MS, type StreamLimits, TURN_ITEMS } from './stream-limits.ts'
+import { CLOSE_MS, MAX_TURN_ITEMS, type StreamLimits } from './stream-limits.ts'
 import type { Party, Wire } from './wire.ts'
 
 /** Something whose time is up. */
@@ -196,9 +196,9 @@ export class Connection implements Party, Expiring, Hoarder {
 		this.#owner.failed(error)
 	}
 
-	/** At most {@link TURN_ITEMS}: a far end that says much at once must not keep all others waiting. */
+	/** At most {@link MAX_TURN_ITEMS}: a far end that says much at once must not keep all others waiting. */
 	#work(): void {
-		for (let i = 0; i < TURN_ITEMS; i++) {
+		for (let i = 0; i < MAX_TURN_ITEMS; i++) {
 			const item = this.#codec.next()
 			if (item === undefined) return this.#worked()
 			this.#perform(item)

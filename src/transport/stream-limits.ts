@@ -62,7 +62,7 @@ export const MAX_WAITING_BYTES = 64 << 20
  * Items (messages, pings) out of what came of one connection, before everything else has a turn; the connection is not
  * read meanwhile. A phone has one or two; at the 60 µs that a dear message takes, these take 4 ms.
  */
-export const TURN_ITEMS = 64
+export const MAX_TURN_ITEMS = 64
 
 /** Of the kernel, for each connection; it books twice that. By itself it would take 4 MB from a far end that never reads. */
 export const SEND_BUFFER_BYTES = 128 << 10

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'bun:test'
 import { Prng } from '../../src/lib/prng.ts'
 import { MAX_STREAM_MESSAGE } from '../../src/sip/frame.ts'
 import { openStreamListener } from '../../src/transport/stream.ts'
-import { CLOSE_MS, SWEEP_MS, TURN_ITEMS } from '../../src/transport/stream-limits.ts'
+import { CLOSE_MS, MAX_TURN_ITEMS, SWEEP_MS } from '../../src/transport/stream-limits.ts'
 import { FAULT_LIMITS } from '../../src/transport/udp.ts'
 import { bytesOf, holds, listen, peer } from './loopback.ts'
 import {
@@ -109,7 +109,7 @@ describe.each([...KINDS])('a %s stream', (kind) => {
 		expect(ear.texts[1]!.slice(3)).toBe(sip('two').slice(3))
 	})
 
-	test('that says much at once leaves turns to everything else, TURN_ITEMS in each, and loses nothing', async () => {
+	test('that says much at once leaves turns to everything else, MAX_TURN_ITEMS in each, and loses nothing', async () => {
 		const { listener, ear } = await listenStream(kind)
 		let inTurn = 0
 		let most = 0
@@ -126,7 +126,7 @@ describe.each([...KINDS])('a %s stream', (kind) => {
 		expect(await holds(() => ear.messages.length === 1_000)).toBe(true)
 		expect(ear.texts).toEqual(texts)
 		/* what came in two reads may have two turns' worth in one */
-		expect(most).toBeLessThanOrEqual(2 * TURN_ITEMS)
+		expect(most).toBeLessThanOrEqual(2 * MAX_TURN_ITEMS)
 		client.write(wrap(kind, sip('and is read on')))
 		expect(await holds(() => ear.messages.length === 1_001)).toBe(true)
 	})
