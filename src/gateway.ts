@@ -2,13 +2,15 @@
 import { createHmac } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { maskedView } from './config/describe.ts'
+import { pbxSideOf } from './config/listeners.ts'
 import type { Config } from './config/options.ts'
 import { settingsOf } from './config/settings.ts'
 import { Core } from './core/core.ts'
-import type { EventName, EventValue } from './core/effects.ts'
+import type { CloseEffect, EventName, EventValue, SendEffect } from './core/effects.ts'
 import { httpPost } from './events/post.ts'
 import { EventQueue } from './events/queue.ts'
 import { Secret } from './lib/secret.ts'
+import { Listeners } from './listeners.ts'
 import type { Log } from './log/log.ts'
 import { type Clock, Loop } from './loop.ts'
 import { ApnsClient, apnsUrls } from './push/apns.ts'
@@ -20,7 +22,6 @@ import type { CallSources } from './status/call-routes.ts'
 import { startPublic } from './status/public.ts'
 import { type Status, startStatus } from './status/status.ts'
 import { openStore, type Store } from './store/store.ts'
-import { openUdpListener, type UdpListener } from './transport/udp.ts'
 
 /** Of its own size: a slice of the runtime's shared pool would keep 8 kB alive for one stored answer. */
 function encodeLatin1(text: string): Uint8Array {
@@ -51,6 +52,8 @@ export interface Gateway {
 	stop(): Promise<void>
 	/** Closes everything now. */
 	kill(): void
+	/** SIGHUP: reads the certificates anew. */
+	reload(): void
 }
 
 /** Starts, or says in a sentence why not. */
@@ -77,7 +80,7 @@ class Starting implements Gateway {
 	readonly #store: Store
 	readonly #core: Core
 	readonly #loop: Loop
-	readonly #listeners: UdpListener[] = []
+	readonly #listeners: Listeners
 	readonly #events: EventQueue | undefined
 	#apns: ApnsClient | undefined
 	#status: Status | undefined
@@ -108,15 +111,21 @@ class Starting implements Gateway {
 			this.#startedAt,
 		)
 		this.#loop = new Loop(this.#core, this.#edges(), now)
+		this.#listeners = new Listeners(config, {
+			input: (input) => this.#loop.input(input),
+			admits: (listener, address, port, bytes) => this.#core.admits(listener, address, port, bytes),
+			failed: (listener, sentence) => this.#log.log('listener-error', { listener, sentence }),
+			reloaded: (fault) => this.#reloaded(fault),
+		})
 	}
 
 	async open(): Promise<string | undefined> {
-		const fault = this.#openApns() ?? (await this.#openListeners()) ?? this.#openStatus() ?? this.#openPublic()
+		const fault = this.#openApns() ?? (await this.#listeners.open()) ?? this.#openStatus() ?? this.#openPublic()
 		if (fault !== undefined) return fault
 		this.#watchPbx()
 		/* what was restored may have something to say at once */
 		this.#loop.input({ type: 'fires' })
-		const listen = this.#listeners.map(({ address, port }) => `udp:${address}:${port}`).join(' ')
+		const listen = this.#listeners.views.map(({ name }) => name).join(' ')
 		this.#log.log('started', {
 			version: this.#version.gateway,
 			listen,
@@ -142,17 +151,26 @@ class Starting implements Gateway {
 		this.#loop.close()
 		this.#apns?.close()
 		this.#events?.close()
-		for (const listener of this.#listeners) listener.close()
+		this.#listeners.stop()
 		void this.#status?.stop()
 		void this.#public?.stop()
 		this.#store.close()
 		this.#log.log('stopped', {})
 	}
 
+	reload(): void {
+		this.#listeners.reload()
+	}
+
+	#reloaded(fault: string | undefined): void {
+		if (fault === undefined) this.#log.log('certificates-reloaded', {})
+		else this.#log.log('certificates-bad', { reason: fault, hint: 'The old ones are used until the files are right.' })
+	}
+
 	#edges() {
 		return {
-			send: (listener: number, address: string, port: number, bytes: Uint8Array) =>
-				this.#listeners[listener]?.send(address, port, bytes),
+			send: (effect: SendEffect) => this.#listeners.send(effect),
+			close: (effect: CloseEffect) => this.#listeners.close(effect),
 			push: (effect: Parameters<ApnsClient['send']>[0]) => this.#apns?.send(effect),
 			cancelPush: (pushId: string) => this.#apns?.cancel(pushId),
 			commit: (changes: Parameters<Store['commit']>[0]) => this.#store.commit(changes),
@@ -206,22 +224,6 @@ class Starting implements Gateway {
 		return undefined
 	}
 
-	async #openListeners(): Promise<string | undefined> {
-		for (const [index, { address, port }] of this.#config.listen.entries()) {
-			const listener = await openUdpListener({
-				index,
-				address,
-				port,
-				admit: (from, fromPort, bytes) => this.#core.admits(index, from, fromPort, bytes),
-				onDatagram: (flow, bytes) => this.#loop.input({ type: 'datagram', flow, bytes }),
-				onError: (sentence) => this.#log.log('listener-error', { listener: index, sentence }),
-			})
-			if (typeof listener === 'string') return listener
-			this.#listeners.push(listener)
-		}
-		return undefined
-	}
-
 	#openStatus(): string | undefined {
 		const { publicUrl, publicHttp } = this.#config
 		if (this.#config.http === 'off') return undefined
@@ -234,7 +236,8 @@ class Starting implements Gateway {
 			calls: publicUrl !== undefined && publicHttp === 'off' ? this.#calls() : undefined,
 			version: { ...this.#version, bun: Bun.version, startedAt: this.#startedAt },
 			events: () => this.#events?.state,
-			udpDrops: () => this.#listeners.reduce((sum, listener) => sum + (listener.kernelDrops() ?? 0), 0),
+			udpDrops: () => this.#listeners.kernelDrops,
+			listeners: () => this.#listeners.views,
 			report: (sentence) => this.#log.log('internal-error', { input: 'http', error: sentence }),
 		})
 		if (!started.ok) return `${started.fault.sentence} ${started.fault.hint}`
@@ -261,12 +264,11 @@ class Starting implements Gateway {
 	}
 
 	#watchPbx(): void {
-		const { pbx, listen } = this.#config
-		this.#watch = watchPbx(pbx, familiesOf(listen), {
+		this.#watch = watchPbx(this.#config.pbx, familiesOf(pbxSideOf(this.#config)), {
 			found: (targets) => {
 				this.#unresolved = undefined
 				this.#loop.input({ type: 'pbx-resolved', targets })
-				for (const listener of this.#listeners) void listener.connectPeers(targets)
+				this.#listeners.connectPeers(targets)
 			},
 			failed: ({ host }, fault) => {
 				if (this.#core.targets.all.length === 0) this.#unresolved = fault.message

@@ -5,12 +5,22 @@
  * one transaction; the core hears of them as inputs.
  */
 import type { Core } from './core/core.ts'
-import type { Change, Effect, EventName, EventValue, PushEffect, SaveEffect } from './core/effects.ts'
+import type {
+	Change,
+	CloseEffect,
+	Effect,
+	EventName,
+	EventValue,
+	PushEffect,
+	SaveEffect,
+	SendEffect,
+} from './core/effects.ts'
 import type { Input } from './core/inputs.ts'
 
 /** The far side of the effects. None of these calls back into the loop before it returns. */
 export interface Edges {
-	send(listener: number, address: string, port: number, bytes: Uint8Array): void
+	send(effect: SendEffect): void
+	close(effect: CloseEffect): void
 	push(effect: PushEffect): void
 	/** Keeps it from going out, if it has not yet. */
 	cancelPush(pushId: string): void
@@ -79,7 +89,9 @@ export class Loop {
 	#effect(effect: Effect): void {
 		switch (effect.type) {
 			case 'send':
-				return this.#edges.send(effect.listener, effect.address, effect.port, effect.bytes)
+				return this.#edges.send(effect)
+			case 'close':
+				return this.#edges.close(effect)
 			case 'push':
 				return this.#edges.push(effect)
 			case 'push-cancel':

@@ -5,10 +5,12 @@ import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { checkExitCode, type PbxFinding, runCheck, sayFindings } from './check/check.ts'
 import { realProbes } from './check/probes.ts'
 import { help } from './config/describe.ts'
+import { sidesOf } from './config/listeners.ts'
 import type { Config } from './config/options.ts'
 import { parseCommandLine } from './config/parse.ts'
 import { runDemo } from './demo/demo.ts'
 import { type Gateway, startGateway } from './gateway.ts'
+import { readCertificates } from './listeners.ts'
 import { fileSink } from './log/file.ts'
 import { createLog, type Log } from './log/log.ts'
 import { systemDns } from './resolve/dns.ts'
@@ -56,7 +58,7 @@ async function main(): Promise<number> {
 }
 
 async function check(config: Config, warnings: readonly string[]): Promise<number> {
-	const findings = await runCheck(config, warnings, realProbes(tryStore, locatePbx))
+	const findings = await runCheck(config, sidesOf(config), warnings, realProbes(tryStore, locatePbx, readCertificates))
 	process.stdout.write(sayFindings(findings))
 	return checkExitCode(findings)
 }
@@ -86,6 +88,7 @@ function untilStopped(gateway: Gateway, log: Log): Promise<void> {
 			else void gateway.stop().then(end)
 			asked = true
 		}
+		process.on('SIGHUP', () => gateway.reload())
 		process.on('SIGTERM', stop)
 		process.on('SIGINT', stop)
 	})

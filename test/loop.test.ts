@@ -30,7 +30,8 @@ function world(
 		},
 	}
 	const edges: Edges = {
-		send: (listener, address, port) => done.push(`send ${listener} ${address} ${port}`) && undefined,
+		send: ({ listener, address, port }) => void done.push(`send ${listener} ${address} ${port}`),
+		close: ({ listener, key }) => void done.push(`close ${listener} ${key}`),
 		push: ({ pushId }) => done.push(`push ${pushId}`) && undefined,
 		cancelPush: (pushId) => done.push(`cancel ${pushId}`) && undefined,
 		commit: (changes) => {
@@ -54,16 +55,17 @@ async function until(holds: () => boolean): Promise<void> {
 describe('the loop', () => {
 	test('performs the effects of an input in their order, each once', () => {
 		const effects: Effect[] = [
-			{ type: 'send', listener: 0, address: '::1', port: 1, bytes: new Uint8Array() },
+			{ type: 'send', listener: 0, key: undefined, address: '::1', port: 1, bytes: new Uint8Array() },
 			note('a'),
 			{ type: 'push', pushId: 'p' } as Effect,
 			{ type: 'push-cancel', pushId: 'p' },
-			{ type: 'send', listener: 1, address: '::1', port: 2, bytes: new Uint8Array() },
+			{ type: 'send', listener: 1, key: '1|::1|2|1', address: '::1', port: 2, bytes: new Uint8Array() },
+			{ type: 'close', listener: 1, key: '1|::1|2|1' },
 		]
 		const { loop, done } = world((input) => (input.type === 'datagram' ? effects : []))
 		loop.input({ type: 'datagram', flow: FLOW, bytes: new Uint8Array() })
 		loop.input(FIRES)
-		expect(done).toEqual(['send 0 ::1 1', 'event a', 'push p', 'cancel p', 'send 1 ::1 2'])
+		expect(done).toEqual(['send 0 ::1 1', 'event a', 'push p', 'cancel p', 'send 1 ::1 2', 'close 1 1|::1|2|1'])
 		loop.close()
 	})
 

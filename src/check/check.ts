@@ -2,6 +2,7 @@
  * `push-gateway check`: is everything there that the gateway needs? Each finding is a sentence, and what is not right
  * comes with a hint what to do. The world is reached through {@link Probes} alone.
  */
+import type { Sides } from '../config/listeners.ts'
 import type { Config } from '../config/options.ts'
 
 export interface Finding {
@@ -49,6 +50,8 @@ export interface Probes {
 	readonly locatePbx: LocatePbx
 	/** Sends OPTIONS from the listener's address; any answer is one. */
 	readonly askPbx: (listen: string, address: string, port: number) => Promise<PbxAnswer>
+	/** As the gateway would read them; or what is wrong, in a sentence. */
+	readonly readCertificates: ReadCertificates
 	readonly bindUdp: (address: string, port: number) => Promise<Fault>
 	readonly bindTcp: (address: string, port: number) => Promise<Fault>
 	readonly tryStore: TryStore
@@ -59,6 +62,11 @@ export interface Probes {
 	/** Addresses of a name, or of an address itself; empty if there are none. */
 	readonly lookUp: (host: string) => Promise<readonly string[]>
 }
+
+/** `validUntil` is ms since the epoch. */
+export type ReadCertificates = (
+	config: Pick<Config, 'tlsCert' | 'tlsKey' | 'tlsClientCa'>,
+) => readonly { readonly names: readonly string[]; readonly validUntil: number }[] | string
 
 /** Opens the store as the gateway would, writes to it and closes it again; undefined if that worked. */
 export type TryStore = (path: string) => { readonly sentence: string; readonly hint: string } | undefined
@@ -71,12 +79,18 @@ const APPLE_HOSTS = { production: 'api.push.apple.com', sandbox: 'api.sandbox.pu
 export const CLOCK_FLOOR_MS = Date.UTC(2026, 0, 1)
 
 /** @param warnings the sentences the command line gave rise to. */
-export async function runCheck(config: Config, warnings: readonly string[], probes: Probes): Promise<Finding[]> {
+export async function runCheck(
+	config: Config,
+	sides: Sides,
+	warnings: readonly string[],
+	probes: Probes,
+): Promise<Finding[]> {
 	const findings = await Promise.all([
 		checkFlags(warnings),
 		checkClock(probes),
-		...config.listen.map((_, i) => checkListener(config, i, probes)),
-		checkPbx(config, probes),
+		...sides.listeners.map((listener) => checkListener(listener, probes)),
+		checkCertificates(config, probes),
+		checkPbx(config, sides.pbx, probes),
 		checkKey(config, probes),
 		checkApns(config, probes),
 		checkEvents(config, probes),
@@ -129,30 +143,46 @@ async function checkClock({ now }: Probes): Promise<Finding[]> {
 	return [failed(`The clock says ${said}, which cannot be.`, hint)]
 }
 
-async function checkListener(config: Config, i: number, probes: Probes): Promise<Finding[]> {
-	const { address, port } = config.listen[i]!
-	const advertised = config.advertise[i]
-	const where = `UDP ${endpoint(address, port)}`
-	const fault = await probes.bindUdp(address, port)
-	const hint = 'If the gateway or another SIP server runs already, stop it; else choose another --listen.'
+async function checkListener(listener: Sides['listeners'][number], probes: Probes): Promise<Finding[]> {
+	const { transport, address, port, advertised } = listener
+	const where = `${transport.toUpperCase()} ${endpoint(address, port)}`
+	const fault = await (transport === 'udp' ? probes.bindUdp(address, port) : probes.bindTcp(address, port))
+	const hint = 'If the gateway or another server runs already, stop it; else choose another port.'
 	const bound = fault === undefined ? ok(`${where} is free.`) : failed(`${where} cannot be opened: ${fault}.`, hint)
-	return [bound, await checkAdvertised(advertised?.host ?? address, advertised?.port ?? port, probes)]
+	return [bound, await checkAdvertised(advertised.host, advertised.port, transport, probes)]
 }
 
-async function checkAdvertised(host: string, port: number, probes: Probes): Promise<Finding> {
+/** certbot renews 30 days before the end. */
+const RENEWAL_MS = 14 * 86_400_000
+
+async function checkCertificates(config: Config, { now, readCertificates }: Probes): Promise<Finding[]> {
+	if (config.tlsCert.length === 0) return []
+	const rows = readCertificates(config)
+	if (typeof rows === 'string')
+		return [failed(rows, 'Check --tls-cert and --tls-key, and that this user may read them.')]
+	return rows.map(({ names, validUntil }) => {
+		const sentence = `The certificate of ${names.join(', ') || 'no name'} is good until ${new Date(validUntil).toISOString().slice(0, 10)}.`
+		if (validUntil < now()) return failed(sentence, 'It has expired: phones will not connect. Renew it.')
+		return validUntil - now() < RENEWAL_MS
+			? warning(sentence, 'Renew it: the gateway takes up the new one.')
+			: ok(sentence)
+	})
+}
+
+async function checkAdvertised(host: string, port: number, transport: string, probes: Probes): Promise<Finding> {
 	const where = `The advertised address ${endpoint(host, port)}`
 	const addresses = await probes.lookUp(host)
 	if (addresses.length === 0)
 		return failed(`${where} is not known to DNS.`, 'Mend the entry, or give --advertise an address.')
 	const local = probes.localAddresses()
 	if (addresses.some((address) => local.includes(address))) return ok(`${where} is one of this machine.`)
-	const hint = 'That is right behind a NAT: let it forward this UDP port, and let the PBX reach that address too.'
+	const hint = `That is right behind a NAT: let it forward this ${transport === 'udp' ? 'UDP' : 'TCP'} port, and let the PBX reach that address too.`
 	return warning(`${where} is none of this machine.`, hint)
 }
 
 /** A machine that is down while another one answers keeps nobody from calling. */
-async function checkPbx({ pbx, listen }: Config, probes: Probes): Promise<Finding[]> {
-	const groups = await Promise.all(pbx.map((one) => checkLocation(one, listen, probes)))
+async function checkPbx({ pbx }: Config, side: Sides['pbx'], probes: Probes): Promise<Finding[]> {
+	const groups = await Promise.all(pbx.map((one) => checkLocation(one, side, probes)))
 	const findings = groups.flat()
 	const isUsable = findings.some(({ grade }) => grade === 'ok')
 	return findings.map((one) => (isUsable && one.grade === 'failed' ? { ...one, grade: 'warning' } : one))

@@ -4,7 +4,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { connect as connectPlain, isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { connect } from 'node:tls'
-import type { Fault, FileReading, LocatePbx, Probes, TryStore } from './check.ts'
+import type { Fault, FileReading, LocatePbx, Probes, ReadCertificates, TryStore } from './check.ts'
 import { askPbx } from './options-ping.ts'
 import { reasonOf } from './reason.ts'
 
@@ -20,13 +20,14 @@ export const KEY_FILE_MAX_BYTES = 1_048_576
 /** Mode bits that let the group or others read. */
 const SHARED_MODE = 0o044
 
-/** @param locatePbx and the store are of other rooms */
-export function realProbes(tryStore: TryStore, locatePbx: LocatePbx): Probes {
+/** The parameters are of other rooms. */
+export function realProbes(tryStore: TryStore, locatePbx: LocatePbx, readCertificates: ReadCertificates): Probes {
 	return {
 		now: Date.now,
 		readFile: readKeyFile,
 		isP256Key,
 		locatePbx,
+		readCertificates,
 		askPbx,
 		bindUdp,
 		bindTcp,

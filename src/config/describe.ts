@@ -1,7 +1,8 @@
 /** The table of options in words: `--help`, docs/options.md and the configuration on the status page. */
 import { Secret } from '../lib/secret.ts'
 import { type HostPort, KINDS, type KindValue, sayBounds, sayDuration } from './kinds.ts'
-import { type Config, ENV_FILE_SUFFIX, envName, type Group, OPTION_LIST } from './options.ts'
+import type { Group } from './option.ts'
+import { type Config, ENV_FILE_SUFFIX, envName, OPTION_LIST } from './options.ts'
 
 type ListedOption = (typeof OPTION_LIST)[number]
 

@@ -16,8 +16,10 @@ export interface Bounds {
 	readonly choices?: readonly string[]
 }
 
+export const TRANSPORTS = ['udp', 'tcp', 'tls', 'ws', 'wss'] as const
+
 export interface ListenAddress {
-	readonly transport: 'udp'
+	readonly transport: (typeof TRANSPORTS)[number]
 	/** An IP address, IPv6 without brackets. */
 	readonly address: string
 	readonly port: number
@@ -72,7 +74,7 @@ interface KindRule<T> {
 }
 
 export const KINDS: { readonly [K in Kind]: KindRule<KindValue[K]> } = {
-	listen: { metavar: 'udp:ADDRESS:PORT', example: 'udp:203.0.113.5:5060', read: readListen },
+	listen: { metavar: 'TRANSPORT:ADDRESS:PORT', example: 'udp:203.0.113.5:5060', read: readListen },
 	hostPort: { metavar: 'HOST[:PORT]', example: 'pbx.example.com:5060', read: readHostPort },
 	pbx: { metavar: 'HOST[:PORT]', example: 'pbx.example.com', read: readPbx },
 	http: { metavar: 'ADDRESS:PORT', example: '127.0.0.1:8080', read: readHttp },
@@ -183,13 +185,15 @@ function splitHostPort(text: string): { readonly host: string; readonly port: st
 
 function readListen(text: string): Reading<ListenAddress> {
 	const lower = text.toLowerCase()
-	if (!lower.startsWith('udp:')) return wrong('must begin with "udp:", such as udp:203.0.113.5:5060')
-	const split = splitHostPort(lower.slice('udp:'.length))
+	const transport = TRANSPORTS.find((one) => lower.startsWith(`${one}:`))
+	if (transport === undefined)
+		return wrong('must begin with udp:, tcp:, tls:, ws: or wss:, such as udp:203.0.113.5:5060')
+	const split = splitHostPort(lower.slice(transport.length + 1))
 	const address = ipAddress(split.host)
 	const number = port(split.port ?? '')
 	if (address === undefined) return wrong('needs an IP address of this machine, such as udp:203.0.113.5:5060')
 	if (number === undefined) return wrong('needs a port from 1 to 65535 after the address, such as udp:203.0.113.5:5060')
-	return right({ transport: 'udp', address, port: number })
+	return right({ transport, address, port: number })
 }
 
 function readHostPort(text: string): Reading<HostPort> {

@@ -2,35 +2,9 @@
  * The one table of options. Flags, environment, help, validation, docs/options.md and the configuration on the status
  * page come from it; {@link Config} is its type.
  */
-import type { Bounds, Kind, KindValue } from './kinds.ts'
-
-export type Group =
-	| 'SIP'
-	| 'PBX'
-	| 'Ping and pong'
-	| 'Calls'
-	| 'APNs'
-	| 'Events'
-	| 'Filter'
-	| 'Store'
-	| 'Status page'
-	| 'Log'
-
-export interface Option extends Bounds {
-	/** Without the dashes; the environment variable is made of it, see {@link envName}. */
-	readonly flag: string
-	readonly kind: Kind
-	/** As it would be written on the command line; read by the same rules as any other value. */
-	readonly default?: string
-	readonly required?: true
-	/** May be given several times; in the environment the values stand apart by commas or spaces. */
-	readonly repeatable?: true
-	readonly group: Group
-	/** One line for `--help`. */
-	readonly help: string
-	/** What docs/options.md says besides. */
-	readonly doc: string
-}
+import { CONNECTION_OPTIONS } from './connection-options.ts'
+import type { Kind, KindValue } from './kinds.ts'
+import type { Option } from './option.ts'
 
 /** An address for each network card, and more: each costs a socket of its own. */
 export const MAX_REPEATS = 16
@@ -43,7 +17,7 @@ export const OPTIONS = {
 		repeatable: true,
 		group: 'SIP',
 		help: 'where phones and the PBX reach the gateway',
-		doc: 'On a machine with several addresses name the one that phones and the PBX use: an answer must leave from the address the request came to. This version has one listener.',
+		doc: 'One for each transport (udp, tcp, tls, ws, wss) and address family that phones use. On a machine with several addresses name those that phones and the PBX use: an answer must leave from the address the request came to. The PBX is spoken to over UDP, by the first udp listener unless --pbx-listen names another. tls and wss need --tls-cert and --tls-key.',
 	},
 	advertise: {
 		flag: 'advertise',
@@ -51,8 +25,9 @@ export const OPTIONS = {
 		repeatable: true,
 		group: 'SIP',
 		help: 'the address of the gateway as phones and the PBX see it',
-		doc: 'Needed behind a NAT and with a listener on 0.0.0.0 or ::. Without a port it is the port of the listener.',
+		doc: 'Needed behind a NAT and with a listener on 0.0.0.0 or ::. Without a port it is the port of the listener. Given once it stands for every --listen; else give one for each listener in their order, that of --pbx-listen last.',
 	},
+	...CONNECTION_OPTIONS,
 	domain: {
 		flag: 'domain',
 		kind: 'domain',
@@ -69,6 +44,13 @@ export const OPTIONS = {
 		group: 'PBX',
 		help: 'the PBX; further ones in the order of preference',
 		doc: 'A name without a port is looked up by NAPTR and SRV (RFC 3263), with a port by its addresses alone; `sip:HOST;transport=udp` is understood as well. Without either the port is 5060. Every machine found is trusted as the PBX. Requests go to the first one that is up; names are looked up again while the gateway runs.',
+	},
+	pbxListen: {
+		flag: 'pbx-listen',
+		kind: 'listen',
+		group: 'PBX',
+		help: 'where the PBX reaches the gateway, if not by the first udp --listen',
+		doc: 'A udp listener; the PBX is spoken to over UDP in this version. For a PBX on another network card than the phones: nobody is then taken for the PBX on the side of the phones.',
 	},
 	pbxPingMs: {
 		flag: 'pbx-ping',

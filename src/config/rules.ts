@@ -1,5 +1,14 @@
 /** What must hold between options. One function a rule; each gives sentences saying what to do. */
-import { type HttpAddress, ipAddress, isLoopback, isWildcard, type PbxLocation, sayDuration } from './kinds.ts'
+import {
+	type HttpAddress,
+	ipAddress,
+	isLoopback,
+	isWildcard,
+	type ListenAddress,
+	type PbxLocation,
+	sayDuration,
+} from './kinds.ts'
+import { listenersOf, pbxSideOf } from './listeners.ts'
 import { type Config, OPTIONS } from './options.ts'
 
 /** RFC 3261 §19.1.2: that of a SIP URI without one. */
@@ -8,6 +17,8 @@ const SIP_PORT = 5060
 /** Reasons not to start. */
 export function conflicts(config: Config): string[] {
 	return [
+		...listenRules(config),
+		...tlsRules(config),
 		...advertiseRules(config),
 		...pbxRules(config),
 		...pingRules(config),
@@ -33,6 +44,9 @@ export function warnings(config: Config): string[] {
 	if (config.apnsKey !== undefined && config.apnsCa !== undefined && config.apnsUrl === undefined) {
 		said.push("--apns-ca is given without --apns-url: Apple's own servers will be checked against that authority.")
 	}
+	if (config.tlsCert.length > 0 && !config.listen.some(isSecure)) {
+		said.push('--tls-cert is given without a tls or wss listener: nobody will see the certificate.')
+	}
 	if (config.events !== undefined && config.eventsSecret === undefined) {
 		said.push('No --events-secret is given: events are posted unsigned, and the receiver cannot tell who made them.')
 	}
@@ -42,16 +56,42 @@ export function warnings(config: Config): string[] {
 	return said
 }
 
-function advertiseRules({ listen, advertise }: Config): string[] {
-	/* the PBX must see one Contact for an agent, whichever way its phones come in */
-	if (listen.length > 1)
-		return [`--listen is given ${listen.length} times: this version has one listener, so give it once.`]
-	if (advertise.length > 1) return [`--advertise is given ${advertise.length} times: give it once, as --listen.`]
-	const wildcard = advertise.length === 0 ? listen.find((l) => isWildcard(l.address)) : undefined
-	if (!wildcard)
-		return advertise.some((a) => isWildcard(a.host)) ? [`--advertise needs an address that phones can reach.`] : []
+function listenRules({ listen, pbxListen }: Config): string[] {
+	if (pbxListen !== undefined && pbxListen.transport !== 'udp')
+		return ['--pbx-listen must begin with udp: the PBX is spoken to over UDP, and over nothing else in this version.']
+	if (pbxListen !== undefined || listen.some(({ transport }) => transport === 'udp')) return []
+	return ['The PBX is spoken to over UDP, and no --listen has it: add --listen udp:ADDRESS:PORT, or --pbx-listen.']
+}
+
+function tlsRules({ listen, tlsCert, tlsKey }: Config): string[] {
+	if (tlsCert.length !== tlsKey.length)
+		return [
+			`--tls-cert is given ${times(tlsCert.length)} and --tls-key ${times(tlsKey.length)}: give a key for each certificate.`,
+		]
+	const secure = listen.find(isSecure)
+	if (secure === undefined || tlsCert.length > 0) return []
+	return [`--listen ${secure.transport}: needs a certificate: add --tls-cert FILE and --tls-key FILE.`]
+}
+
+const times = (count: number): string => (count === 1 ? 'once' : `${count} times`)
+
+const isSecure = ({ transport }: ListenAddress): boolean => transport === 'tls' || transport === 'wss'
+
+function advertiseRules(config: Config): string[] {
+	const { advertise, listen } = config
+	const listeners = listenersOf(config)
+	if (advertise.some(({ host }) => isWildcard(host))) return ['--advertise needs an address that phones can reach.']
+	if (advertise.length > 1 && advertise.length !== listeners.length)
+		return [
+			`--advertise is given ${times(advertise.length)} for ${listeners.length} listener${listeners.length === 1 ? '' : 's'}: give it once, or once for each in their order.`,
+		]
+	if (advertise.length === 1 && advertise[0]!.port !== undefined && listen.length > 1)
+		return ['--advertise has a port and stands for several listeners: leave the port out, or give one for each.']
+	const told = advertise.length === 1 ? listen.length : advertise.length
+	const wildcard = listeners.find(({ address }, i) => i >= told && isWildcard(address))
+	if (wildcard === undefined) return []
 	return [
-		`--listen is on ${wildcard.address}, every address of this machine, and phones and the PBX must be told one: add --advertise HOST.`,
+		`A listener is on ${wildcard.address}, every address of this machine, and phones and the PBX must be told one: add --advertise HOST.`,
 	]
 }
 
@@ -60,12 +100,14 @@ function pbxRules(config: Config): string[] {
 }
 
 /** What goes to itself comes back until Max-Forwards is used up. */
-function ownListener(pbx: PbxLocation, { listen, advertise }: Config): string[] {
-	const isOwn = listen.some(
-		({ address, port }) =>
-			leadsTo(pbx, address, port) ||
-			(isWildcard(address) && isLoopback(pbx.host) && (pbx.port ?? SIP_PORT) === port) ||
-			advertise.some((one) => leadsTo(pbx, one.host, one.port ?? port)),
+function ownListener(pbx: PbxLocation, config: Config): string[] {
+	const { advertise } = config
+	const isOwn = listenersOf(config).some(
+		({ transport, address, port }) =>
+			transport === 'udp' &&
+			(leadsTo(pbx, address, port) ||
+				(isWildcard(address) && isLoopback(pbx.host) && (pbx.port ?? SIP_PORT) === port) ||
+				advertise.some((one) => leadsTo(pbx, one.host, one.port ?? port))),
 	)
 	return isOwn ? [`--pbx ${pbx.host} is where the gateway itself listens: give the address of the PBX.`] : []
 }
@@ -76,9 +118,15 @@ function leadsTo(pbx: PbxLocation, host: string, port: number): boolean {
 	return pbx.port === undefined ? ipAddress(host) !== undefined && port === SIP_PORT : pbx.port === port
 }
 
-function familyRule({ host }: PbxLocation, { listen }: Config): string[] {
+function familyRule({ host }: PbxLocation, config: Config): string[] {
+	const listen = pbxSideOf(config)
 	const isSix = host.includes(':')
-	if (ipAddress(host) === undefined || listen.some(({ address }) => address.includes(':') === isSix)) return []
+	if (
+		ipAddress(host) === undefined ||
+		listen.length === 0 ||
+		listen.some(({ address }) => address.includes(':') === isSix)
+	)
+		return []
 	const [theirs, ours] = isSix ? ['IPv6', 'IPv4'] : ['IPv4', 'IPv6']
 	return [
 		`--pbx ${host} is an ${theirs} address, and --listen has ${ours} alone: give --listen an address of the same family.`,

@@ -1,12 +1,14 @@
 /** Configuration → what the core needs of it. */
-import type { Settings } from '../core/settings.ts'
+import type { Settings, Transport } from '../core/settings.ts'
+import { advertisedOf, listenersOf, pbxListenerOf } from './listeners.ts'
 import type { Config } from './options.ts'
 
 /** @param version goes into Server and User-Agent. */
 export function settingsOf(config: Config, version: string): Settings {
 	return {
 		domain: config.domain,
-		advertised: advertisedOf(config),
+		advertised: ownNamesOf(config),
+		pbxListener: pbxListenerOf(config),
 		pbxPingMs: config.pbxPingMs,
 		trust: config.trust,
 		pingIntervalMs: config.pingIntervalMs,
@@ -31,10 +33,12 @@ export function settingsOf(config: Config, version: string): Settings {
 	}
 }
 
-/** One for each listener: what `--advertise` says, else its own address. IPv6 in brackets, as SIP writes it. */
-function advertisedOf({ listen, advertise }: Config): Settings['advertised'] {
-	return listen.map((listener, i) => {
-		const host = advertise[i]?.host ?? listener.address
-		return { host: host.includes(':') ? `[${host}]` : host, port: advertise[i]?.port ?? listener.port }
-	})
+/** IPv6 in brackets, as SIP writes it. */
+function ownNamesOf(config: Config): Settings['advertised'] {
+	const listeners = listenersOf(config)
+	return advertisedOf(config).map(({ host, port }, i) => ({
+		host: host.includes(':') ? `[${host}]` : host,
+		port,
+		transport: listeners[i]!.transport.toUpperCase() as Transport,
+	}))
 }

@@ -2,7 +2,10 @@
 import { Bucket } from '../lib/bucket.ts'
 import type { Deadlines } from '../lib/deadlines.ts'
 import type { Destination, Due, Wire } from '../transaction/transactions.ts'
+import { type OwnAddress, ownAddresses } from './addresses.ts'
+import { Departed } from './departed.ts'
 import type { Change, Effect, EventName, EventValue } from './effects.ts'
+import type { Flow } from './model.ts'
 import type { Settings } from './settings.ts'
 import type { Counters } from './snapshot.ts'
 
@@ -27,6 +30,9 @@ export class Context implements Wire {
 	readonly settings: Settings
 	readonly deadlines: Deadlines<Due>
 	readonly counters: Counters
+	/** One for each listener. */
+	readonly own: readonly OwnAddress[]
+	readonly departed = new Departed()
 	/** Emptied by the loop after every input. */
 	readonly effects: Effect[] = []
 	readonly #capabilities: Capabilities
@@ -44,10 +50,23 @@ export class Context implements Wire {
 		this.#capabilities = capabilities
 		this.#toTagStart = capabilities.hmac('to-tag').slice(0, 8)
 		this.counters = counters
+		this.own = ownAddresses(settings)
 	}
 
+	/** What is meant for a connection that is closed goes to where its phone is now, or nowhere: nobody connects to a phone. */
 	send(to: Destination, bytes: Uint8Array): void {
-		this.effects.push({ type: 'send', listener: to.listener, address: to.address, port: to.port, bytes })
+		const at = this.isReliable(to) ? this.departed.follow(to) : to
+		if (at === undefined) return
+		const { listener, key, address, port } = at
+		this.effects.push({ type: 'send', listener, key, address, port, bytes })
+	}
+
+	close({ listener, key }: Flow): void {
+		this.effects.push({ type: 'close', listener, key })
+	}
+
+	isReliable({ listener }: Destination): boolean {
+		return this.own[listener]?.isReliable ?? false
 	}
 
 	event(name: EventName, fields: Readonly<Record<string, EventValue>>): void {
@@ -128,8 +147,12 @@ export class Context implements Wire {
 
 	/** `<sip:user@advertised>` without the brackets: our address as the peers of a listener know it. */
 	host(listener: number): string {
-		const own = this.settings.advertised[listener] ?? this.settings.advertised[0]!
-		return `${own.host}:${own.port}`
+		return this.ownAt(listener).hostPort
+	}
+
+	/** A device of the store may be of a listener that there is no more. */
+	ownAt(listener: number): OwnAddress {
+		return this.own[listener] ?? this.own[0]!
 	}
 }
 

@@ -6,13 +6,14 @@
  */
 import { Deadlines } from '../lib/deadlines.ts'
 import { response } from '../sip/build.ts'
+import { fault } from '../sip/faults.ts'
 import type { SipMessage } from '../sip/message.ts'
 import { isKeepAlive, parse } from '../sip/parse.ts'
 import { answerDestination, type Due, Transactions } from '../transaction/transactions.ts'
 import { type Capabilities, Context, zeroCounters } from './context.ts'
 import type { Effect } from './effects.ts'
 import { Filter, type Name, registeredName } from './filter/filter.ts'
-import type { Input } from './inputs.ts'
+import type { Input, StreamFaultInput } from './inputs.ts'
 import type { Flow, Restored } from './model.ts'
 import { PbxRequests } from './pbx/hops.ts'
 import { Targets } from './pbx/targets.ts'
@@ -89,7 +90,7 @@ export class Core {
 		this.#relay = new RegisterRelay(this.context, this.transactions, this.devices, pbx, {
 			registerAnswered: (flow, aor, status, hadCredentials, stale, at) =>
 				this.filter.registerAnswered(flow, aor, status, hadCredentials, stale, at),
-			deviceSeen: (device, at) => this.#pings.noteAwake(device, at),
+			deviceSeen: (device, at) => this.#deviceSeen(device, at),
 			deviceRegistered: (device, at) => this.#deviceRegistered(device, at),
 			isTold: (device) => this.#notices.reaches(device),
 			pbxTimedOut: (at) => this.#pbxTimedOut(at),
@@ -98,7 +99,7 @@ export class Core {
 			deviceBound: (device, at) => this.#deviceBound(device, at),
 			deviceGone: (device, at) => this.#deviceGone(device, at),
 		})
-		for (const record of restored.devices) this.#refresh.takenUp(this.devices.bind(record, now), now)
+		for (const record of restored.devices) this.#refresh.takenUp(this.devices.restore(record, now), now)
 		this.#availability.begin(this.devices)
 		this.calls.pushes.takeUp(this.devices, now)
 		for (const record of restored.heldCalls) this.calls.takeUp(record, now)
@@ -124,6 +125,10 @@ export class Core {
 		switch (input.type) {
 			case 'datagram':
 				return this.#datagram(input.flow, input.bytes, now)
+			case 'flow-closed':
+				return this.#flowClosed(input.flow, now)
+			case 'stream-fault':
+				return this.#streamFault(input, now)
 			case 'fires':
 				return this.#fires(now)
 			case 'push-result':
@@ -212,22 +217,31 @@ export class Core {
 	}
 
 	#fromStranger(flow: Flow, bytes: Uint8Array, now: number): void {
-		if (!this.filter.worthParsing(flow.address, bytes)) return
+		if (!this.filter.worthParsing(flow.address, bytes)) return this.#turnOut(flow)
 		if (isKeepAlive(bytes)) return
 		const message = parse(bytes)
 		if (message.status > 0 || message.method === '' || message.fault !== undefined) {
 			this.context.counters.strangersDropped++
-			return
+			return this.#turnOut(flow)
 		}
-		this.#strangerRequest(message, flow, now)
+		const isHeard = this.#strangerRequest(message, flow, now)
+		if (!isHeard && this.filter.isBanned(flow)) this.#turnOut(flow)
 	}
 
-	#strangerRequest(message: SipMessage, flow: Flow, now: number): void {
+	/** What it says is worth nothing: it need not keep a connection for it. */
+	#turnOut(flow: Flow): void {
+		if (this.context.isReliable(flow)) this.context.close(flow)
+	}
+
+	/** False: it goes no further. */
+	#strangerRequest(message: SipMessage, flow: Flow, now: number): boolean {
 		const known = message.method === 'REGISTER' ? this.transactions.findServer(message) : undefined
-		if (known !== undefined) return this.transactions.absorb(known, message, now)
+		if (known !== undefined) this.transactions.absorb(known, message, now)
+		if (known !== undefined) return true
 		const verdict = this.filter.judge(message, flow, this.devices.flow(flow.key) !== undefined, now)
 		if (verdict.admit) this.#strangerRegister(message, flow, verdict.name, now)
 		else if (verdict.reject) this.#reject(message, flow, now)
+		return verdict.admit
 	}
 
 	#strangerRegister(message: SipMessage, flow: Flow, { aor, user }: Name, now: number): void {
@@ -280,6 +294,34 @@ export class Core {
 	/** RFC 3261 §18.1.2: a response whose sent-by is not ours is for somebody else, and is dropped without a word. */
 	#isOurs(response: SipMessage): boolean {
 		return this.#own.includes(response.via)
+	}
+
+	/** RFC 3261 §18.3: the answer says what was wrong; a stranger hears nothing of us. The transport closes the connection. */
+	#streamFault({ flow, code, head }: StreamFaultInput, now: number): void {
+		const { counters } = this.context
+		counters.malformed++
+		if (this.devices.flow(flow.key) === undefined) return void counters.strangersDropped++
+		const { status, sentence } = fault(code, false)
+		this.context.tell('message-rejected', { address: flow.address, code, status, sentence }, now)
+		const message = parse(head)
+		const isAnswerable = message.method !== '' && message.method !== 'ACK' && message.via.transport !== ''
+		if (status === 0 || !isAnswerable) return
+		this.context.send(flow, response(message, flow, status, { toTag: this.context.toTag(), reason: sentence }))
+	}
+
+	/** Whoever it reached is asleep as far as anybody can tell, and nobody waits for an answer by it. */
+	#flowClosed(flow: Flow, now: number): void {
+		for (const device of this.devices.cut(flow)) {
+			this.#pings.cut(device, now)
+			this.calls.connectionLost(device, now)
+			this.#router.connectionLost(device, now)
+		}
+	}
+
+	/** The connection its REGISTER came by may be closed by now. */
+	#deviceSeen(device: Device, now: number): void {
+		if (this.context.departed.has(device.flow.key)) this.#flowClosed(device.flow, now)
+		else this.#pings.noteAwake(device, now)
 	}
 
 	/** RFC 6026 §7.3: a response without a transaction goes nowhere. */

@@ -2,15 +2,24 @@
 import type { Secret } from '../lib/secret.ts'
 import type { DeviceRecord, HeldCallRecord, PushEnvironment, PushOutcomeRecord, Reach } from './model.ts'
 
-export type Effect = SendEffect | PushEffect | PushCancelEffect | SaveEffect | EventEffect
+export type Effect = SendEffect | CloseEffect | PushEffect | PushCancelEffect | SaveEffect | EventEffect
 
-/** Send one datagram. `bytes` may be kept by the core for retransmission: nobody writes to it. */
+/** Send one message. `bytes` may be kept by the core for retransmission: nobody writes to it. */
 export interface SendEffect {
 	readonly type: 'send'
 	readonly listener: number
+	/** Of the flow it goes to: what a connection is found by. Undefined towards the PBX. */
+	readonly key: string | undefined
 	readonly address: string
 	readonly port: number
 	readonly bytes: Uint8Array
+}
+
+/** Close that connection; what was sent goes out. */
+export interface CloseEffect {
+	readonly type: 'close'
+	readonly listener: number
+	readonly key: string
 }
 
 /** What APNs calls `apns-push-type`. Only a call may be `voip`: iOS ends apps that get one and show no call. */
@@ -131,6 +140,8 @@ export const EVENTS = {
 	started: 'info',
 	stopped: 'info',
 	'listener-error': 'error',
+	'certificates-reloaded': 'info',
+	'certificates-bad': 'error',
 	'apns-session': 'info',
 	'events-failing': 'warn',
 	'events-back': 'info',

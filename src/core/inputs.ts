@@ -1,8 +1,12 @@
 /** All that can happen to the core. One input, its effects, then the next (docs/architecture.md). */
+import type { FaultCode } from '../sip/faults.ts'
 import type { Flow, PushEnvironment } from './model.ts'
 
 export type Input =
 	| DatagramInput
+	/** A connection can carry nothing any more. Once for each, and nothing comes from it after this. */
+	| { readonly type: 'flow-closed'; readonly flow: Flow }
+	| StreamFaultInput
 	/** The deadline the core last asked for has come. */
 	| { readonly type: 'fires' }
 	| PushResultInput
@@ -19,7 +23,16 @@ export type Input =
 	/** The last input: what is still under way has its final response now, for nobody will be here to give it. */
 	| { readonly type: 'end' }
 
-/** One UDP datagram. `bytes` belongs to the core from here on. */
+/** The framing of a connection is lost (RFC 3261 §18.3), and it is about to be closed. */
+export interface StreamFaultInput {
+	readonly type: 'stream-fault'
+	readonly flow: Flow
+	readonly code: FaultCode
+	/** As much of the head as came. */
+	readonly head: Uint8Array
+}
+
+/** One UDP datagram, or one message of a connection. `bytes` belongs to the core from here on. */
 export interface DatagramInput {
 	readonly type: 'datagram'
 	readonly flow: Flow

@@ -5,8 +5,9 @@
 import type { Secret } from '../lib/secret.ts'
 
 /**
- * What reaches a device now (RFC 5626 §3): for UDP the listener it came in by and the far address.
- * `key` identifies it within this process: `<listener>|<address>|<port>`, made once by the transport.
+ * What reaches a device now (RFC 5626 §3): for UDP the listener it came in by and the far address, else one connection.
+ * `key` identifies it within this process, and is made once by the transport: `<listener>|<address>|<port>`, and for a
+ * connection `|<n>` behind it, counted from 1. With 0 it is one that is closed.
  */
 export interface Flow {
 	readonly key: string

@@ -1,9 +1,23 @@
 /** What the core needs of the configuration: numbers and names, already validated (src/config makes it). */
+
+/** As it stands in a Via (RFC 3261 §20.42, RFC 7118 §5.2). */
+export type Transport = 'UDP' | 'TCP' | 'TLS' | 'WS' | 'WSS'
+
+/** What stands of a listener in our Via, Record-Route and Contact. */
+export interface Advertised {
+	/** IPv6 in brackets. */
+	readonly host: string
+	readonly port: number
+	readonly transport: Transport
+}
+
 export interface Settings {
 	/** The one domain agents register at, lower case. */
 	readonly domain: string
-	/** One for each listener: what stands in our Via, Record-Route and Contact. IPv6 in brackets. */
-	readonly advertised: readonly { readonly host: string; readonly port: number }[]
+	/** One for each listener. */
+	readonly advertised: readonly Advertised[]
+	/** Index of the listener the PBX is spoken to by, a UDP one. Nobody is taken for the PBX on any other. */
+	readonly pbxListener: number
 	/** How long a machine of the PBX may say nothing before it is asked; 0: it is never asked. */
 	readonly pbxPingMs: number
 	/** CIDRs trusted as the PBX besides `--pbx` itself. */

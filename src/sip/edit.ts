@@ -99,6 +99,14 @@ export class Edit {
 		return this
 	}
 
+	/** A message that came without Content-Length gets one, which a stream needs (RFC 3261 §16.6 step 9, §20.14). */
+	addLength(): this {
+		const { text, bodyAt } = this.#message
+		return this.#message.find(Header.ContentLength) < 0
+			? this.append('Content-Length', `${text.length - bodyAt}`)
+			: this
+	}
+
 	/** Row `i` gets the value. */
 	row(i: number, value: string): this {
 		this.#values[i] = value

@@ -33,6 +33,7 @@ export function createMetrics(sources: StatusSources): Metrics {
 	const refreshState = stateMetrics(registers, sources)
 	const refreshDrops = dropMetric(registers, sources.udpDrops)
 	const refreshEvents = eventMetrics(registers, sources.events)
+	const refreshListeners = listenerMetrics(registers, sources.listeners)
 	const process = addProcessMetrics(registers)
 	const { wake, push } = histograms(registers)
 	return {
@@ -43,6 +44,7 @@ export function createMetrics(sources: StatusSources): Metrics {
 			refreshState(snapshot)
 			refreshDrops()
 			refreshEvents()
+			refreshListeners()
 			process.refresh()
 			return registry.metrics()
 		},
@@ -130,6 +132,19 @@ function eventMetrics(registers: Registry[], events: StatusSources['events']): (
 		queued.set(state?.queued ?? 0)
 		setCounter(delivered, state?.delivered ?? 0)
 		setCounter(dropped, state?.dropped ?? 0)
+	}
+}
+
+function listenerMetrics(registers: Registry[], listeners: StatusSources['listeners']): () => void {
+	const gauge = (name: string, help: string) =>
+		new Gauge({ name: PREFIX + name, help, labelNames: ['listener'], registers })
+	const open = gauge('connections', 'Open connections of a TCP, TLS or WebSocket listener')
+	const until = gauge('certificate_expiry_timestamp_seconds', 'When the first certificate of a listener expires')
+	return () => {
+		for (const { name: listener, connections, certificateUntil } of listeners?.() ?? []) {
+			if (connections !== undefined) open.set({ listener }, connections)
+			if (certificateUntil !== undefined) until.set({ listener }, certificateUntil / 1000)
+		}
 	}
 }
 

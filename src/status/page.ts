@@ -1,10 +1,10 @@
 /** The whole page: what never changes while it is open, round the live sections. */
 import { html, raw } from 'hono/html'
 import type { Snapshot } from '../core/snapshot.ts'
-import { ago, type Html } from './format.ts'
+import { ago, type Html, NOTHING } from './format.ts'
 import { renderSections, type SectionId, type Sections } from './sections.ts'
 import { QUERY_LENGTH_MAX } from './select.ts'
-import type { ConfigEntry, Readiness, VersionView } from './view.ts'
+import type { ConfigEntry, ListenerView, Readiness, VersionView } from './view.ts'
 
 /** A browser without scripts asks again after this time. */
 const RELOAD_SEC = 10
@@ -16,9 +16,10 @@ export interface PageContent {
 	readonly query: string
 	readonly config: readonly ConfigEntry[]
 	readonly version: VersionView
+	readonly listeners: readonly ListenerView[]
 }
 
-export function statusPage({ snapshot, readiness, query, config, version }: PageContent): Html {
+export function statusPage({ snapshot, readiness, query, config, version, listeners }: PageContent): Html {
 	const sections = renderSections(snapshot, readiness, query, snapshot.now)
 	return document(html`<header><h1>Push Gateway</h1><p>${version.gateway}, started ${ago(version.startedAt, snapshot.now)}</p><p id="link" hidden></p></header>
 <main data-now="${snapshot.now}">
@@ -29,6 +30,7 @@ export function statusPage({ snapshot, readiness, query, config, version }: Page
 <section><h2>Pushes</h2>${live(sections, 'pushes')}</section>
 <section><h2>Bans</h2>${live(sections, 'bans')}</section>
 <section><details><summary><h2>Counters</h2> since start</summary>${live(sections, 'counters')}</details></section>
+<section><details><summary><h2>Listeners</h2></summary>${listenerTable(listeners, snapshot.now)}</details></section>
 <section><details><summary><h2>Configuration</h2></summary>${configTable(config)}</details></section>
 </main>
 <footer>Push Gateway ${version.gateway}, Bun ${version.bun}, SQLite ${version.sqlite}. <a href="api/status">JSON</a> <a href="metrics">Metrics</a></footer>
@@ -59,6 +61,20 @@ function live(sections: Sections, id: SectionId): Html {
 
 function filter(query: string): Html {
 	return html`<form role="search" action="./"><label for="q">Find</label> <input id="q" name="q" type="search" maxlength="${QUERY_LENGTH_MAX}" value="${query}" placeholder="agent, device, address"> <button>Show</button>${query !== '' && html` <a href="./">All</a>`}</form>`
+}
+
+function listenerTable(listeners: readonly ListenerView[], now: number): Html {
+	return html`<table class="listeners"><caption>As the page was made</caption>
+<thead><tr><th scope="col">Listener</th><th scope="col">Connections</th><th scope="col">Certificate until</th></tr></thead>
+<tbody>${listeners.map(
+		({ name, connections, certificateUntil }) =>
+			html`<tr><th scope="row"><code>${name}</code></th><td data-label="Connections">${connections ?? NOTHING}</td>
+<td data-label="Certificate until">${certificateUntil === undefined ? NOTHING : day(certificateUntil, now)}</td></tr>`,
+	)}</tbody></table>`
+}
+
+function day(at: number, now: number): Html {
+	return html`<span class="${at < now ? 'bad' : ''}">${new Date(at).toISOString().slice(0, 10)}</span>`
 }
 
 const NOT_SET = html`<span class="muted">not set</span>`

@@ -61,8 +61,9 @@ function openRoutes(app: Hono, { sources, access }: Parts): void {
 function guardedRoutes(app: Hono, { sources, live, metrics }: Parts): void {
 	app.get('/', (c) => {
 		const { snapshot, ready, config, version } = sources
+		const listeners = sources.listeners?.() ?? []
 		const query = normalizeQuery(c.req.query('q'))
-		return c.html(statusPage({ snapshot: snapshot(), readiness: ready(), query, config, version }))
+		return c.html(statusPage({ snapshot: snapshot(), readiness: ready(), query, config, version, listeners }))
 	})
 	app.get('/api/status', (c) => c.json(apiStatus(sources)))
 	app.get('/metrics', async (c) => c.body(await metrics.text(), 200, { 'content-type': metrics.contentType }))

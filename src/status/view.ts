@@ -33,6 +33,16 @@ export interface EventsView {
 	readonly failing: string | undefined
 }
 
+/** A listener of the gateway. */
+export interface ListenerView {
+	/** `tls:192.0.2.1:5061`. */
+	readonly name: string
+	/** Undefined where there are none: UDP. */
+	readonly connections: number | undefined
+	/** ms since the epoch: the first of its certificates to expire; undefined where it has none. */
+	readonly certificateUntil: number | undefined
+}
+
 export interface StatusSources {
 	/** Called for each page, scrape and live frame; never more than once for one of them. */
 	readonly snapshot: () => Snapshot
@@ -45,6 +55,7 @@ export interface StatusSources {
 	readonly udpDrops?: (() => number | undefined) | undefined
 	/** Where apps ask for their calls here, and not at a listener of its own. */
 	readonly calls?: CallSources | undefined
+	readonly listeners?: (() => readonly ListenerView[]) | undefined
 	/** Told a sentence when a request failed through a fault of ours. */
 	readonly report: (sentence: string) => void
 }

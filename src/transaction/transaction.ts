@@ -13,6 +13,8 @@ export interface Destination {
 	readonly listener: number
 	readonly address: string
 	readonly port: number
+	/** What a connection is found by. */
+	readonly key?: string
 }
 
 /** Whoever has deadlines: the one thing that can fire. `event` is the owner's own word. */
@@ -35,6 +37,8 @@ export interface ClientUser {
 
 export interface Wire {
 	send(to: Destination, bytes: Uint8Array): void
+	/** Nothing that goes there is lost or comes twice (RFC 3261 §17: "a reliable transport"). */
+	isReliable(to: Destination): boolean
 }
 
 export interface TransactionCounters {

@@ -171,8 +171,7 @@ export class Transactions {
 				if (t.last !== undefined) this.#resend(t.answerTo, t.last)
 				return
 			case 'armRetransmit':
-				t.retransmit = new Deadline<Due>({ owner: t, event: 'retransmit' })
-				this.#deadlines.after(t.retransmit, now, t.intervalMs)
+				if (!this.#wire.isReliable(t.answerTo)) this.#deadlines.after(retransmitOf(t), now, t.intervalMs)
 				return
 			case 'backOff':
 				this.#backOff(t, T2, now)
@@ -191,11 +190,12 @@ export class Transactions {
 				t.request = undefined
 				/* an accepted INVITE is absorbed without a word; other requests hear their answer again */
 				if (t.invite) t.last = undefined
-				this.#lingering.add(t, SIXTY_FOUR_T1, now)
+				/* timer L, or J, which is 0 where nothing comes twice */
+				this.#linger(t, !t.invite && this.#wire.isReliable(t.answerTo) ? 0 : SIXTY_FOUR_T1, now)
 				return
 			case 'lingerBriefly':
 				t.request = undefined
-				this.#lingering.add(t, T4, now)
+				this.#linger(t, this.#wire.isReliable(t.answerTo) ? 0 : T4, now)
 				return
 			case 'end':
 				this.#disarm(t.retransmit)
@@ -290,7 +290,7 @@ export class Transactions {
 				return
 			case 'armRetransmit':
 				t.intervalMs = T1
-				this.#deadlines.after(retransmitOf(t), now, T1)
+				this.#armRetransmit(t, T1, now)
 				return
 			case 'armTimeout':
 				this.#deadlines.after(timeoutOf(t), now, SIXTY_FOUR_T1)
@@ -300,7 +300,7 @@ export class Transactions {
 				this.#backOff(t, t.invite ? SIXTY_FOUR_T1 : T2, now)
 				return
 			case 'slowDown':
-				this.#deadlines.after(retransmitOf(t), now, T2)
+				this.#armRetransmit(t, T2, now)
 				return
 			case 'disarmRetransmit':
 				this.#disarm(t.retransmit)
@@ -321,7 +321,8 @@ export class Transactions {
 				t.timeout = undefined
 				/* the ACK to a 2xx is the caller's: nothing is sent from here any more */
 				if (t.state === 'accepted') t.bytes = NOTHING
-				this.#lingering.add(t, SIXTY_FOUR_T1, now)
+				/* timer M, or D, which is 0 where nothing comes twice */
+				this.#linger(t, t.state !== 'accepted' && this.#wire.isReliable(t.to) ? 0 : SIXTY_FOUR_T1, now)
 				return
 			case 'timeOut':
 				t.user.timedOut(t, now)
@@ -334,8 +335,19 @@ export class Transactions {
 	// — timers —
 
 	#arm(t: ClientTransaction, now: number): void {
-		this.#deadlines.after(retransmitOf(t), now, T1)
+		this.#armRetransmit(t, T1, now)
 		this.#deadlines.after(timeoutOf(t), now, SIXTY_FOUR_T1)
+	}
+
+	/** It may have been sent over UDP before. */
+	#armRetransmit(t: ClientTransaction, durationMs: number, now: number): void {
+		if (this.#wire.isReliable(t.to)) this.#disarm(t.retransmit)
+		else this.#deadlines.after(retransmitOf(t), now, durationMs)
+	}
+
+	#linger(t: Transaction, durationMs: number, now: number): void {
+		if (durationMs === 0) this.lingered(t, now)
+		else this.#lingering.add(t, durationMs, now)
 	}
 
 	#backOff(t: Transaction, mostMs: number, now: number): void {

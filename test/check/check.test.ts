@@ -7,6 +7,7 @@ import {
 	runCheck,
 	sayFindings,
 } from '../../src/check/check.ts'
+import { sidesOf } from '../../src/config/listeners.ts'
 import { parseCommandLine } from '../../src/config/parse.ts'
 
 const KEY = ['--apns-key=/k.p8', '--apns-key-id=ABC123DEFG', '--apns-team=TEAM123456', '--apns-topic=a.b.voip']
@@ -23,6 +24,7 @@ const WELL: Probes = {
 		skipped: [],
 	}),
 	askPbx: async () => ({ ok: true, statusLine: 'SIP/2.0 200 OK', tookMs: 12 }),
+	readCertificates: () => [{ names: ['gw.example'], validUntil: CLOCK_FLOOR_MS + 60 * 86_400_000 }],
 	bindUdp: async () => undefined,
 	bindTcp: async () => undefined,
 	tryStore: () => undefined,
@@ -35,7 +37,7 @@ const WELL: Probes = {
 async function check(world: Partial<Probes>, ...flags: string[]): Promise<Finding[]> {
 	const line = parseCommandLine([...FLAGS, ...flags], {}, () => undefined)
 	if (!line.ok || line.command !== 'check') throw new Error(JSON.stringify(line))
-	return runCheck(line.config, line.warnings, { ...WELL, ...world })
+	return runCheck(line.config, sidesOf(line.config), line.warnings, { ...WELL, ...world })
 }
 
 function notRight(findings: readonly Finding[]): string[] {
@@ -139,6 +141,24 @@ describe('check', () => {
 		expect(notRight(findings)).toEqual(['warning: The advertised address gw.example:5060 is none of this machine.'])
 	})
 
+	test('each listener is tried on its own kind of socket, and its certificates are read', async () => {
+		const bound: string[] = []
+		const flags = ['--listen=tls:192.0.2.1:5061', '--pbx-listen=udp:192.0.2.1:5080', '--tls-cert=c', '--tls-key=k']
+		const world = {
+			bindUdp: async (...where: unknown[]) => void bound.push(`udp ${where}`),
+			bindTcp: async (...where: unknown[]) => void bound.push(`tcp ${where}`),
+		}
+		const good = await check(world, ...flags, '--http=off')
+		expect(bound).toEqual(['udp 192.0.2.1,5060', 'tcp 192.0.2.1,5061', 'udp 192.0.2.1,5080'])
+		expect(good.map(({ sentence }) => sentence)).toContain('The certificate of gw.example is good until 2026-03-02.')
+		const until = (days: number) => () => [{ names: ['gw.example'], validUntil: CLOCK_FLOOR_MS + days * 86_400_000 }]
+		expect(notRight(await check({ readCertificates: until(5) }, ...flags))[0]).toStartWith('warning: The certificate')
+		expect(notRight(await check({ readCertificates: until(-1) }, ...flags))[0]).toStartWith('failed: The certificate')
+		expect(notRight(await check({ readCertificates: () => 'c is no file.' }, ...flags))).toEqual([
+			'failed: c is no file.',
+		])
+	})
+
 	test('the server of --apns-url is tried with the authority of --apns-ca', async () => {
 		const asked: unknown[] = []
 		const connectTls = async (...where: unknown[]) => void asked.push(where)
@@ -167,7 +187,11 @@ describe('check', () => {
 		const line = parseCommandLine([...FLAGS.slice(0, 4), '--http=off'], {}, () => undefined)
 		if (!line.ok || line.command !== 'check') throw new Error(JSON.stringify(line))
 		const never = async () => 'asked'
-		const findings = await runCheck(line.config, [], { ...WELL, bindTcp: never, connectTls: never })
+		const findings = await runCheck(line.config, sidesOf(line.config), [], {
+			...WELL,
+			bindTcp: never,
+			connectTls: never,
+		})
 		expect(notRight(findings)).toEqual([])
 	})
 })

@@ -7,6 +7,7 @@ import { KEY_FILE_MAX_BYTES, realProbes } from '../../src/check/probes.ts'
 const probes = realProbes(
 	() => undefined,
 	async () => ({ ok: false, sentence: 'not asked', hint: '' }),
+	() => [],
 )
 const folder = mkdtempSync(join(tmpdir(), 'check-'))
 afterAll(() => rmSync(folder, { recursive: true }))

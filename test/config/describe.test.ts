@@ -67,13 +67,28 @@ describe('settings of the core', () => {
 	test('an advertised address goes before the listener, and IPv6 stands in brackets', () => {
 		const advertised = (...flags: string[]) => settingsOf(configOf(...flags), '1.0.0').advertised
 		expect(advertised('--listen=udp:0.0.0.0:5062', '--advertise=gw.example')).toEqual([
-			{ host: 'gw.example', port: 5062 },
+			{ host: 'gw.example', port: 5062, transport: 'UDP' },
 		])
 		expect(advertised('--listen=udp:[::]:5060', '--advertise=[2001:db8::1]:6060')).toEqual([
-			{ host: '[2001:db8::1]', port: 6060 },
+			{ host: '[2001:db8::1]', port: 6060, transport: 'UDP' },
 		])
 		const own = configOf('--listen=udp:[2001:db8::2]:5060')
-		expect(settingsOf(own, '1.0.0').advertised).toEqual([{ host: '[2001:db8::2]', port: 5060 }])
+		expect(settingsOf(own, '1.0.0').advertised).toEqual([{ host: '[2001:db8::2]', port: 5060, transport: 'UDP' }])
+	})
+
+	test('one address stands for every listener; else each has its own, that of the PBX side last', () => {
+		const advertised = (...flags: string[]) => settingsOf(configOf('--listen=udp:192.0.2.1:5060', ...flags), '1.0.0')
+		const tls = ['--listen=tls:192.0.2.1:5061', '--tls-cert=c.pem', '--tls-key=k.pem']
+		const told = advertised(...tls, '--pbx-listen=udp:10.0.0.1:5080', '--advertise=gw.example')
+		expect(told.advertised).toEqual([
+			{ host: 'gw.example', port: 5060, transport: 'UDP' },
+			{ host: 'gw.example', port: 5061, transport: 'TLS' },
+			{ host: '10.0.0.1', port: 5080, transport: 'UDP' },
+		])
+		expect(told.pbxListener).toBe(2)
+		const each = advertised(...tls, '--advertise=a.example', '--advertise=b.example:443')
+		expect(each.advertised.map(({ host, port }) => `${host}:${port}`)).toEqual(['a.example:5060', 'b.example:443'])
+		expect(each.pbxListener).toBe(0)
 	})
 
 	test('units are those that the core asks for', () => {

@@ -228,16 +228,43 @@ describe('what must hold between options', () => {
 		expect(parse([...REQUIRED, '--listen', 'udp:192.0.2.1:5060']).ok).toBe(true)
 	})
 
-	test('there is one listener and one advertised address, not for all addresses', () => {
-		const two = ['--listen', 'udp:192.0.2.1:5060', '--listen', 'udp:192.0.2.2:5060']
-		expect(sentencesOf([...BASE, ...two])).toEqual([
-			'--listen is given 2 times: this version has one listener, so give it once.',
-		])
+	test('an advertised address stands for all listeners, or there is one for each, and none is for all addresses', () => {
 		const advertised = ['--advertise', '203.0.113.6', '--advertise', '203.0.113.7']
 		expect(sentencesOf([...REQUIRED, ...advertised])).toEqual([
-			'--advertise is given 2 times: give it once, as --listen.',
+			'--advertise is given 2 times for 1 listener: give it once, or once for each in their order.',
 		])
 		expect(sentencesOf([...REQUIRED, '--advertise', '0.0.0.0'])).toHaveLength(1)
+		const two = ['--listen', 'udp:0.0.0.0:5060', '--listen', 'tcp:0.0.0.0:5060']
+		expect(parse([...REQUIRED, ...two, '--advertise', '203.0.113.6']).ok).toBe(true)
+		expect(parse([...REQUIRED, ...two, ...advertised]).ok).toBe(true)
+		expect(sentencesOf([...REQUIRED, ...two, '--advertise', '203.0.113.6:5070'])).toEqual([
+			'--advertise has a port and stands for several listeners: leave the port out, or give one for each.',
+		])
+		const apart = ['--pbx-listen', 'udp:0.0.0.0:5080', '--advertise', '203.0.113.6']
+		expect(sentencesOf([...REQUIRED, ...apart])[0]).toContain('A listener is on 0.0.0.0')
+	})
+
+	test('the PBX is spoken to over UDP', () => {
+		const tcp = ['--listen', 'tcp:192.0.2.1:5060']
+		expect(sentencesOf([...REQUIRED, ...tcp])[0]).toContain('add --listen udp:ADDRESS:PORT, or --pbx-listen.')
+		expect(parse([...REQUIRED, ...tcp, '--pbx-listen', 'udp:192.0.2.1:5060']).ok).toBe(true)
+		expect(sentencesOf([...REQUIRED, ...tcp, '--pbx-listen', 'tcp:192.0.2.1:5070'])[0]).toContain(
+			'must begin with udp:',
+		)
+	})
+
+	test('a secure listener needs a certificate, and each certificate a key', () => {
+		const wss = ['--listen', 'udp:192.0.2.1:5060', '--listen', 'wss:192.0.2.1:443']
+		expect(sentencesOf([...REQUIRED, ...wss])).toEqual([
+			'--listen wss: needs a certificate: add --tls-cert FILE and --tls-key FILE.',
+		])
+		const cert = ['--tls-cert', 'a.pem']
+		expect(sentencesOf([...REQUIRED, ...wss, ...cert])).toEqual([
+			'--tls-cert is given once and --tls-key 0 times: give a key for each certificate.',
+		])
+		expect(parse([...REQUIRED, ...wss, ...cert, '--tls-key', 'a.key']).ok).toBe(true)
+		const idle = parse([...REQUIRED, '--listen', 'udp:192.0.2.1:5060', ...cert, '--tls-key', 'a.key'])
+		expect(idle.ok && 'warnings' in idle && idle.warnings.join()).toContain('nobody will see the certificate')
 	})
 
 	test('the status page off loopback needs a token', () => {

@@ -5,7 +5,7 @@
 import { expect } from 'bun:test'
 import { createHmac } from 'node:crypto'
 import { Core } from '../../src/core/core.ts'
-import type { Change, Effect, EventEffect, PushEffect, SaveEffect } from '../../src/core/effects.ts'
+import type { Change, Effect, EventEffect, PushEffect, SaveEffect, SendEffect } from '../../src/core/effects.ts'
 import type { PushOutcome } from '../../src/core/inputs.ts'
 import type { DeviceRecord, Flow, HeldCallRecord, PushOutcomeRecord, Restored } from '../../src/core/model.ts'
 import type { Settings } from '../../src/core/settings.ts'
@@ -25,11 +25,18 @@ export const flowOf = (address: string, port: number, listener = 0): Flow => ({
 	port,
 })
 
+/** The `n`th connection from there. */
+export const streamOf = (address: string, port: number, n: number, listener = 1): Flow => ({
+	...flowOf(address, port, listener),
+	key: `${listener}|${address}|${port}|${n}`,
+})
+
 export const PBX = flowOf('192.0.2.1', 5060)
 
 export const SETTINGS: Settings = {
 	domain: DOMAIN,
-	advertised: [{ host: 'gw.example', port: 5060 }],
+	advertised: [{ host: 'gw.example', port: 5060, transport: 'UDP' }],
+	pbxListener: 0,
 	pbxPingMs: 0,
 	trust: [],
 	pingIntervalMs: 5_000,
@@ -127,6 +134,8 @@ export class Rig {
 	/** Ids of pushes the core wants back. */
 	cancelled: string[] = []
 	saves: SaveEffect[] = []
+	/** Keys of connections the core had closed. */
+	closed: string[] = []
 	/** Words of all effects in order: `send 100 INVITE`, `save call`, `push`. */
 	order: string[] = []
 	readonly #waiting: SaveEffect[] = []
@@ -162,6 +171,7 @@ export class Rig {
 		this.pushes = []
 		this.cancelled = []
 		this.saves = []
+		this.closed = []
 		this.order = []
 	}
 
@@ -233,7 +243,8 @@ export class Rig {
 	}
 
 	#effect(effect: Effect): void {
-		if (effect.type === 'send') this.#sent(effect.listener, effect.address, effect.port, effect.bytes)
+		if (effect.type === 'send') this.#sent(effect)
+		else if (effect.type === 'close') this.#closed(effect.key)
 		else if (effect.type === 'push') this.pushes.push(effect)
 		else if (effect.type === 'push-cancel') this.cancelled.push(effect.pushId)
 		else if (effect.type === 'event') this.events.push(effect)
@@ -255,11 +266,21 @@ export class Rig {
 		}
 	}
 
-	#sent(listener: number, address: string, port: number, bytes: Uint8Array): void {
+	#closed(key: string): void {
+		this.closed.push(key)
+		this.order.push('close')
+	}
+
+	#sent({ listener, key, address, port, bytes }: SendEffect): void {
 		const message = parse(bytes)
 		const word = message.status > 0 ? `${message.status} ${message.cseqMethod}` : message.method
 		const text = String.fromCharCode(...bytes)
-		this.sent.push({ to: flowOf(address, port, listener), message, word, text })
+		this.sent.push({
+			to: { key: key ?? `${listener}|${address}|${port}`, listener, address, port },
+			message,
+			word,
+			text,
+		})
 		this.order.push(`send ${word}`)
 		this.#judge(address, message, text)
 	}

@@ -22,7 +22,11 @@ function transactions() {
 	const counters = { retransmissionsSent: 0, retransmissionsAbsorbed: 0 }
 	return {
 		sent,
-		layer: new Transactions(new Deadlines<Due>(), { send: (_to, bytes) => void sent.push(bytes) }, counters),
+		layer: new Transactions(
+			new Deadlines<Due>(),
+			{ send: (_to, bytes) => void sent.push(bytes), isReliable: () => false },
+			counters,
+		),
 	}
 }
 
@@ -428,3 +432,15 @@ function strangerRows(method: string): string[] {
 		`CSeq: 1 ${method}`,
 	]
 }
+
+test('what is meant for a closed connection opens none: it waits for the phone, or goes nowhere', () => {
+	const advertised = (['UDP', 'TLS'] as const).map((transport) => ({ host: '192.0.2.1', port: 5060, transport }))
+	const rig = new Rig({ advertised })
+	const stream = (n: number) => ({ ...PHONE, listener: 1, key: `1|${PHONE.address}|${PHONE.port}|${n}` })
+	const relayed = rig.register(stream(1))
+	rig.core.handle({ type: 'flow-closed', flow: stream(1) }, rig.now)
+	expect(rig.answer(relayed, '200 OK', [`Contact: ${relayed.message.first(Header.Contact)}`])).toEqual([])
+	expect(of(rig.invite(), 'INVITE')).toEqual([])
+	expect(rig.pushes).toHaveLength(1)
+	expect(of(rig.bind(stream(2)), 'INVITE')).toHaveLength(1)
+})

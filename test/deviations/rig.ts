@@ -18,7 +18,8 @@ const CRLF = '\r\n'
 
 const SETTINGS: Settings = {
 	domain: 'pbx.example',
-	advertised: [{ host: '192.0.2.1', port: 5060 }],
+	advertised: [{ host: '192.0.2.1', port: 5060, transport: 'UDP' }],
+	pbxListener: 0,
 	pbxPingMs: 0,
 	trust: [],
 	pingIntervalMs: 5000,

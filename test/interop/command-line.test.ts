@@ -79,8 +79,8 @@ describe.skipIf(binaryAbsent !== undefined)(`the command line of the binary${bec
 		['--hold needs a value, such as --hold 20s.', ['--hold']],
 		['--hold: "1ms" is out of range: choose from 2s to 2m.', ['--hold', '1ms']],
 		[
-			'--listen: "tcp:127.0.0.1:5060" must begin with "udp:", such as udp:203.0.113.5:5060.',
-			['--listen', 'tcp:127.0.0.1:5060'],
+			'--listen: "sctp:127.0.0.1:5060" must begin with udp:, tcp:, tls:, ws: or wss:, such as udp:203.0.113.5:5060.',
+			['--listen', 'sctp:127.0.0.1:5060'],
 		],
 		[
 			'--apns-key-id and --apns-team are missing: APNs needs the key, its id and the team together.',

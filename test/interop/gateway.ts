@@ -49,8 +49,11 @@ export class World {
 		this.ports = ports
 	}
 
-	/** A gateway that is ready, with further flags. */
-	static async open(ports: Ports, ...flags: readonly string[]): Promise<World> {
+	/** A gateway that is ready, with further flags, which may name files that are put into its folder. */
+	static async open(
+		ports: Ports,
+		...flags: readonly string[] | [(folder: string) => readonly string[]]
+	): Promise<World> {
 		const world = new World(ports)
 		const { p8, publicKey } = generateP8()
 		const onPush = (push: ReceivedPush) => {
@@ -60,7 +63,8 @@ export class World {
 		world.apns = await startApnsStandIn({ key: publicKey, keyId: KEY_ID, teamId: TEAM, topic: TOPIC, onPush })
 		writeFileSync(join(world.folder, 'key.p8'), p8, { mode: 0o600 })
 		writeFileSync(join(world.folder, 'ca.pem'), world.apns.caPem)
-		world.#flags = flags
+		const [first] = flags
+		world.#flags = typeof first === 'function' ? first(world.folder) : (flags as readonly string[])
 		await world.start()
 		return world
 	}
@@ -112,7 +116,7 @@ export class World {
 		await until(sentence, async () => holds(await this.status()), limitMs)
 	}
 
-	signal(signal: 'SIGTERM' | 'SIGKILL'): void {
+	signal(signal: 'SIGTERM' | 'SIGKILL' | 'SIGHUP'): void {
 		this.#child!.kill(signal)
 	}
 

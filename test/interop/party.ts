@@ -15,11 +15,14 @@ const PASSWORDS = new Map([
 
 export const now = (): number => performance.now()
 
+/** What somebody speaks by: {@link Line}, or another of its shape. */
+export type Speaker = Pick<Line, 'endpoint' | 'connect' | 'move' | 'send' | 'close'>
+
 class Hearer {
-	readonly line: Line
+	readonly line: Speaker
 	readonly feed = new Feed()
 
-	constructor(line: Line) {
+	constructor(line: Speaker) {
 		this.line = line
 	}
 
@@ -34,7 +37,7 @@ export class Handset extends Hearer {
 	readonly phone: Phone
 	readonly token: string
 
-	constructor(user: string, gatewayPort: number, line: Line) {
+	constructor(user: string, gatewayPort: number, line: Speaker) {
 		super(line)
 		this.user = user
 		this.token = user.repeat(16)

@@ -69,6 +69,22 @@ describe.skipIf(absent !== undefined)(`sipp against the binary${because(absent)}
 		expect(world.pushes).toEqual([])
 	})
 
+	test('an app on TCP is called: the PBX on UDP sees no difference', async () => {
+		const ports = portsOf(81)
+		const listen = ['--listen', `udp:127.0.0.1:${ports.sip}`, '--listen', `tcp:127.0.0.1:${ports.own + 3}`]
+		world = await World.open(ports, ...listen)
+		const pbx = registrar(1)
+		const phone = run({
+			...{ scenario: 'register', address: '127.0.0.21', port: ports.own, to: ports.own + 3, answers: 'answer' },
+			...{ keys: { token: TOKEN, instance: INSTANCE }, pauseMs: 1500, tcp: true },
+		})
+		await registered()
+		await caller('call').done
+		await Promise.all([pbx.done, phone.done])
+		expect((await world.status()).counters.callsAnswered).toBe(1)
+		expect(world.pushes).toEqual([])
+	})
+
 	test('a sleeping app is woken by one push, and gets the held call at the address it wakes at', async () => {
 		world = await World.open(portsOf(1))
 		const pbx = registrar(2)

@@ -161,7 +161,8 @@ function settingsOf(): Settings {
 	return {
 		...SETTINGS,
 		domain: DOMAIN,
-		advertised: [{ host: GATEWAY.address, port: GATEWAY.port }],
+		advertised: [{ host: GATEWAY.address, port: GATEWAY.port, transport: 'UDP' }],
+		pbxListener: 0,
 		pbxPingMs: 5_000,
 		pushEnabled: false,
 		registerRate: 0,

@@ -89,7 +89,8 @@ function withOrdinary(plan: HandsetPlan, ordinary: string): HandsetPlan {
 function settingsOf(chance: Chance): Settings {
 	return {
 		domain: DOMAIN,
-		advertised: [{ host: GATEWAY.address, port: GATEWAY.port }],
+		advertised: [{ host: GATEWAY.address, port: GATEWAY.port, transport: 'UDP' }],
+		pbxListener: 0,
 		pbxPingMs: chance.one([0, 5_000]),
 		trust: [],
 		pingIntervalMs: chance.is(0.25) ? 0 : 5_000,

@@ -10,7 +10,9 @@ import { agents, device, HTTP_TOKEN, NOW, options, PUSH_TOKEN, READY, snapshot }
 
 function page(change: Partial<PageContent> = {}): string {
 	const { config, version } = options()
-	return String(statusPage({ snapshot: snapshot(), readiness: READY, query: '', config, version, ...change }))
+	return String(
+		statusPage({ snapshot: snapshot(), readiness: READY, query: '', config, version, listeners: [], ...change }),
+	)
 }
 
 /** The text of an element's content, tags taken out. */

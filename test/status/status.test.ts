@@ -150,6 +150,7 @@ describe('/api/status', () => {
 				'counters',
 				'draining',
 				'gauges',
+				'listeners',
 				'now',
 				'pbx',
 				'pushes',

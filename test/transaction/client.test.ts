@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { parse } from '../../src/sip/parse.ts'
 import { SIXTY_FOUR_T1, T1, T2 } from '../../src/transaction/timers.ts'
-import { octets, Rig, requestOf } from './rig.ts'
+import { FAR, octets, Rig, requestOf } from './rig.ts'
 
 const INVITE = requestOf('INVITE')
 const BYE = requestOf('BYE')
@@ -194,5 +194,51 @@ describe('matching responses (RFC 3261 §17.1.3)', () => {
 		expect(rig.layer.count).toBe(1)
 		rig.answer(INVITE, 487)
 		expect(rig.answers).toEqual([200, 487])
+	})
+})
+
+describe('over a reliable transport', () => {
+	const STREAM = { listener: 1, address: '192.0.2.9', port: 5070, key: '1|192.0.2.9|5070|1' }
+
+	test('timers A and E never fire; B and F do', () => {
+		for (const method of ['INVITE', 'MESSAGE']) {
+			const rig = new Rig()
+			rig.open(requestOf(method), STREAM)
+			rig.advance(SIXTY_FOUR_T1)
+			expect(rig.times()).toEqual([0])
+			expect(rig.timeouts).toBe(1)
+			expect(rig.layer.count).toBe(0)
+		}
+	})
+
+	test('timer D is 0: the ACK goes out and nothing is left', () => {
+		const rig = new Rig()
+		const invite = requestOf('INVITE')
+		rig.open(invite, STREAM)
+		rig.answer(invite, 486)
+		expect(rig.words()).toEqual(['INVITE sip:1001@gw.example', 'ACK sip:1001@gw.example'])
+		expect(rig.answers).toEqual([486])
+		expect(rig.layer.count).toBe(0)
+	})
+
+	test('after a provisional answer nothing is repeated either', () => {
+		const rig = new Rig()
+		const message = requestOf('MESSAGE')
+		rig.open(message, STREAM)
+		rig.answer(message, 100)
+		rig.advance(20_000)
+		expect(rig.times()).toEqual([0])
+	})
+
+	test('a request that comes over from UDP is repeated no more, and one that goes to UDP is', () => {
+		const rig = new Rig()
+		const invite = requestOf('INVITE')
+		const client = rig.open(invite)
+		client.redirect(invite.bytes, STREAM, rig.now)
+		rig.advance(3_000)
+		expect(rig.times()).toEqual([0, 0])
+		client.redirect(invite.bytes, FAR, rig.now)
+		rig.advance(600)
+		expect(rig.times()).toEqual([3_000, 3_500])
 	})
 })

@@ -60,6 +60,11 @@ export class Rig implements ClientUser {
 		this.sent.push({ at: this.now, to, text: String.fromCharCode(...bytes) })
 	}
 
+	/** So is whatever leaves by any listener but the first. */
+	isReliable({ listener }: Destination): boolean {
+		return listener > 0
+	}
+
 	response(_transaction: ClientTransaction, response: SipMessage): void {
 		this.answers.push(response.status)
 	}

@@ -212,3 +212,34 @@ describe('the memory of finished transactions', () => {
 		expect(rig.layer.count).toBe(0)
 	})
 })
+
+describe('over a reliable transport', () => {
+	const STREAM = { listener: 1, address: '192.0.2.9', port: 5070, key: '1|192.0.2.9|5070|1' }
+
+	test('timer G never fires, H does, and I is 0', () => {
+		const rig = new Rig()
+		const invite = requestOf('INVITE')
+		const server = rig.serve(invite, STREAM)
+		rig.respond(server, invite, 486)
+		rig.advance(10_000)
+		expect(rig.times()).toEqual([0])
+		rig.layer.absorb(server, requestOf('ACK'), rig.now)
+		expect(rig.layer.count).toBe(0)
+		const other = rig.serve(requestOf('INVITE', { branch: 'z9hG4bKtwo' }), STREAM)
+		rig.respond(other, invite, 486)
+		rig.advance(SIXTY_FOUR_T1)
+		expect(rig.layer.count).toBe(0)
+	})
+
+	test('timer J is 0; timer L is not', () => {
+		const rig = new Rig()
+		const message = requestOf('MESSAGE')
+		rig.respond(rig.serve(message, STREAM), message, 200)
+		expect(rig.layer.count).toBe(0)
+		const invite = requestOf('INVITE')
+		rig.respond(rig.serve(invite, STREAM), invite, 200)
+		expect(rig.layer.count).toBe(1)
+		rig.advance(SIXTY_FOUR_T1)
+		expect(rig.layer.count).toBe(0)
+	})
+})

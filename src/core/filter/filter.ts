@@ -49,9 +49,14 @@ export class Filter {
 		this.#pbx = pbx
 	}
 
-	/** `--pbx` by address and port, `--trust` by address alone. */
+	/** `--pbx` by address and port, `--trust` by address alone; on its listener, and nowhere else. */
 	isPbx(flow: Flow): boolean {
+		if (flow.listener !== this.#context.settings.pbxListener) return false
 		return this.#pbx.of(flow) !== undefined || this.#trusted.includes(flow.address)
+	}
+
+	isBanned({ address }: Flow): boolean {
+		return this.sources.isBanned(sourceOf(address))
 	}
 
 	isTrustedAddress(address: string, port: number): boolean {

@@ -41,24 +41,15 @@ export class PbxRequests {
 	}
 
 	/** `first` is the machine to begin with. To a PBX of one machine this is a plain transaction. */
-	open(
-		branch: string,
-		bytes: Uint8Array,
-		first: Target,
-		listener: number,
-		user: HopUser,
-		now: number,
-	): ClientTransaction {
-		const to = first.from(listener)
-		if (this.targets.all.length < 2) return this.transactions.open(branch, user.method, bytes, to, user, now)
-		const hops = new Hops(this, listener, user)
-		return hops.begin(this.transactions.open(branch, user.method, bytes, to, hops, now), first, now)
+	open(branch: string, bytes: Uint8Array, first: Target, user: HopUser, now: number): ClientTransaction {
+		if (this.targets.all.length < 2) return this.transactions.open(branch, user.method, bytes, first.to, user, now)
+		const hops = new Hops(this, user)
+		return hops.begin(this.transactions.open(branch, user.method, bytes, first.to, hops, now), first, now)
 	}
 }
 
 class Hops implements ClientUser, Leaver, Timed {
 	readonly #parts: PbxRequests
-	readonly #listener: number
 	readonly #user: HopUser
 	readonly #tried: Target[] = []
 	readonly #patience: Deadline<Due> = new Deadline<Due>({ owner: this, event: 'patience' })
@@ -67,9 +58,8 @@ class Hops implements ClientUser, Leaver, Timed {
 	/** The caller heard of this machine: there is no way back. */
 	#committed = false
 
-	constructor(parts: PbxRequests, listener: number, user: HopUser) {
+	constructor(parts: PbxRequests, user: HopUser) {
 		this.#parts = parts
-		this.#listener = listener
 		this.#user = user
 	}
 
@@ -134,7 +124,7 @@ class Hops implements ClientUser, Leaver, Timed {
 		const branch = this.#freshBranch()
 		this.#tried.push(next)
 		const bytes = this.#bytesFor(branch)
-		this.#client = transactions.open(branch, this.#user.method, bytes, next.from(this.#listener), this, now)
+		this.#client = transactions.open(branch, this.#user.method, bytes, next.to, this, now)
 		this.#wait(now)
 		return true
 	}
@@ -156,7 +146,8 @@ class Hops implements ClientUser, Leaver, Timed {
 
 	/** The same request but for the topmost Via. */
 	#bytesFor(branch: string): Uint8Array {
-		const via = viaValue(this.#parts.context, this.#listener, branch)
+		const { context } = this.#parts
+		const via = viaValue(context, context.settings.pbxListener, branch)
 		return new Edit(parse(this.#client.bytes)).popVia().pushVia(via).finish()
 	}
 }

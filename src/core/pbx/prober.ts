@@ -15,9 +15,6 @@ export const PROBE_PATIENCE_MS = 2_000
 /** A machine that did not answer is asked this soon again, so that calls come back to it within seconds. */
 export const PROBE_AGAIN_MS = 2_000
 
-/** Behind which listener the PBX is: this version has one. */
-const LISTENER = 0
-
 /** Who draws the conclusions. */
 export interface ProberRooms {
 	missed(target: Target, now: number): void
@@ -86,7 +83,7 @@ class Probe implements ClientUser, Timed {
 		deadlines.after(this.#patience, now, PROBE_PATIENCE_MS)
 		this.#askedAt = now
 		const branch = `z9hG4bK${this.#context.id()}`
-		const to = this.#target.from(LISTENER)
+		const { to } = this.#target
 		this.#client = this.#transactions.open(branch, 'OPTIONS', this.#options(branch), to, this, now)
 	}
 
@@ -140,12 +137,13 @@ class Probe implements ClientUser, Timed {
 	}
 
 	#options(branch: string): Uint8Array {
-		const host = this.#context.host(LISTENER)
+		const { pbxListener } = this.#context.settings
+		const host = this.#context.host(pbxListener)
 		const uri = `sip:${hostPort(this.#target.address, this.#target.port)}`
 		return request({
 			method: 'OPTIONS',
 			uri,
-			via: viaValue(this.#context, LISTENER, branch),
+			via: viaValue(this.#context, pbxListener, branch),
 			from: `<sip:gateway@${host}>;tag=${this.#callId.slice(-8)}`,
 			to: `<${uri}>`,
 			callId: this.#callId,

@@ -26,9 +26,10 @@ export class Target {
 	/** Its part in every draw. */
 	readonly salt: number
 	readonly rest: Deadline<Due>
-	readonly #from: readonly Destination[]
+	/** Where to send what is for it. */
+	readonly to: Destination
 
-	constructor({ address, port, name, rank, weight }: PbxTarget, listeners: number, owner: Timed, now: number) {
+	constructor({ address, port, name, rank, weight }: PbxTarget, listener: number, owner: Timed, now: number) {
 		this.address = address
 		this.port = port
 		this.name = name
@@ -37,16 +38,11 @@ export class Target {
 		this.since = now
 		this.salt = hashOf(`${address}|${port}`)
 		this.rest = new Deadline<Due>({ owner, event: targetKey(this) })
-		this.#from = Array.from({ length: listeners }, (_, listener) => ({ listener, address, port }))
+		this.to = { listener, address, port }
 	}
 
 	get usable(): boolean {
 		return this.state === 'up' || this.state === 'suspect'
-	}
-
-	/** Where to send what leaves by this listener. */
-	from(listener: number): Destination {
-		return this.#from[listener] ?? { listener, address: this.address, port: this.port }
 	}
 }
 

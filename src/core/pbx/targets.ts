@@ -76,7 +76,8 @@ export class Targets implements Timed, ProberRooms {
 		this.#all = found.map((one) => {
 			const target = known.get(targetKey(one))
 			known.delete(targetKey(one))
-			if (target === undefined) return fresh[fresh.push(new Target(one, this.#listeners, this, now)) - 1]!
+			if (target === undefined)
+				return fresh[fresh.push(new Target(one, this.#context.settings.pbxListener, this, now)) - 1]!
 			return Object.assign(target, { name: one.name, rank: one.rank, weight: one.weight })
 		})
 		this.#part([...known.values()], now)
@@ -135,15 +136,10 @@ export class Targets implements Timed, ProberRooms {
 		this.#index()
 	}
 
-	get #listeners(): number {
-		return this.#context.settings.advertised.length
-	}
-
 	#index(): void {
 		this.#byFlow.clear()
 		for (const target of [...this.#gone, ...this.#all])
-			for (let listener = 0; listener < this.#listeners; listener++)
-				this.#byFlow.set(`${listener}|${targetKey(target)}`, target)
+			this.#byFlow.set(`${this.#context.settings.pbxListener}|${targetKey(target)}`, target)
 		this.#choose()
 	}
 

@@ -57,6 +57,11 @@ export class DeviceRequest implements PassObserver, Timed {
 		pass.forward(this.branch, this.#requests.bytesFor(this, device), device.flow, now)
 	}
 
+	/** It waits for its device to come back. */
+	get isHeld(): boolean {
+		return this.#patience !== undefined
+	}
+
 	/** In a dialog, where the device sleeps: it has this long to come back. */
 	holdFor(ms: number, now: number): void {
 		this.#requests.context.counters.requestsHeld++

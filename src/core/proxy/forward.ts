@@ -3,6 +3,7 @@ import { headerParam, parseNameAddr, setHeaderParam, splitList } from '../../sip
 import { Edit } from '../../sip/edit.ts'
 import { Header, type HeaderId } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
+import type { Destination } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { Flow } from '../model.ts'
 import { withoutPushParams } from '../registrar/push-params.ts'
@@ -29,17 +30,28 @@ export function forwardEdit(
 	branch: string,
 ): Edit {
 	const edit = new Edit(request).stampVia(source.address, source.port).pushVia(viaValue(context, listener, branch))
+	if (context.ownAt(listener).isReliable) edit.addLength()
 	edit.set(Header.MaxForwards, request.maxForwards < 0 ? `${DEFAULT_MAX_FORWARDS}` : `${request.maxForwards - 1}`)
 	return edit
 }
 
-export function viaValue(context: Context, listener: number, branch: string): string {
-	return `SIP/2.0/UDP ${context.host(listener)};branch=${branch};rport`
+/** §16.7 step 9: an answer of the PBX on its way to a phone. */
+export function answerEdit(context: Context, answer: SipMessage, to: Destination): Edit {
+	const edit = new Edit(answer).popVia()
+	return context.isReliable(to) ? edit.addLength() : edit
 }
 
-/** §16.6 step 4: a loose-routing URI that names the device, so that its dialogs follow it wherever it goes. */
-export function addRecordRoute(context: Context, edit: Edit, listener: number, routeToken: string): void {
-	edit.push(Header.RecordRoute, `<sip:${routeToken}@${context.host(listener)};lr>`)
+export function viaValue(context: Context, listener: number, branch: string): string {
+	return `${context.ownAt(listener).viaStart}${branch};rport`
+}
+
+/**
+ * §16.6 step 4: a loose-routing URI that names the device, so that its dialogs follow it wherever it goes. Two of them where
+ * the two sides do not reach us at the same address (RFC 5658 §5.2): each side finds its own on top.
+ */
+export function addRecordRoute(context: Context, edit: Edit, from: number, to: number, routeToken: string): void {
+	if (from !== to) edit.push(Header.RecordRoute, `<sip:${routeToken}${context.ownAt(from).routeEnd}`)
+	edit.push(Header.RecordRoute, `<sip:${routeToken}${context.ownAt(to).routeEnd}`)
 }
 
 /** §16.6 step 8: unique, and with what RFC 5393 §4.2.1 needs to tell a loop from a spiral. */

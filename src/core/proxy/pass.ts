@@ -20,7 +20,7 @@ import type {
 import type { Context } from '../context.ts'
 import type { HopUser, PbxRequests } from '../pbx/hops.ts'
 import type { Target } from '../pbx/target.ts'
-import { masqueradeContact, stripPushParams, upstreamStatus } from './forward.ts'
+import { answerEdit, masqueradeContact, stripPushParams, upstreamStatus } from './forward.ts'
 import { hangUp, NOBODY } from './hang-up.ts'
 
 /** RFC 3261 §16.6 step 11: timer C, "MUST be larger than 3 minutes". */
@@ -76,8 +76,8 @@ export class Pass implements HopUser, Timed {
 	}
 
 	/** The same to whichever machine of the PBX answers. */
-	ask(pbx: PbxRequests, branch: string, bytes: Uint8Array, first: Target, listener: number, now: number): void {
-		this.#client = pbx.open(branch, bytes, first, listener, this, now)
+	ask(pbx: PbxRequests, branch: string, bytes: Uint8Array, first: Target, now: number): void {
+		this.#client = pbx.open(branch, bytes, first, this, now)
 	}
 
 	get method(): string {
@@ -190,7 +190,7 @@ export class Pass implements HopUser, Timed {
 	#upstream(answer: SipMessage): Uint8Array {
 		const { stableContact } = this.#options
 		/* towards the phone a 503 stays one: there is no other PBX to try (§16.7 step 6) */
-		if (stableContact === undefined) return new Edit(answer).popVia().finish()
+		if (stableContact === undefined) return answerEdit(this.#context, answer, this.server.answerTo).finish()
 		return phoneAnswer(this.server, this.#request, answer, stableContact)
 	}
 

@@ -4,9 +4,10 @@ import type { Edit } from '../../sip/edit.ts'
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import { parseUri, type SipUri, uriParam } from '../../sip/uri.ts'
+import type { OwnAddress } from '../addresses.ts'
 import type { Context } from '../context.ts'
 
-/** RFC 3261 §19.1.2. */
+/** RFC 3261 §19.1.2, of the PBX. */
 export const DEFAULT_PORT = 5060
 
 export interface OwnRoute {
@@ -22,30 +23,22 @@ const NO_ROUTE: OwnRoute = { count: 0, token: '', strictUri: undefined }
 
 /** Which host:port are we? */
 export class OwnAddresses {
-	readonly #own: readonly { readonly host: string; readonly port: number }[]
-	/** How the Record-Routes we make end. */
-	readonly #routeEnds: readonly string[]
+	readonly #own: readonly OwnAddress[]
 
 	constructor(context: Context) {
-		const { advertised } = context.settings
-		this.#own = advertised.map(({ host, port }) => ({
-			host: (host.startsWith('[') ? host.slice(1, -1) : host).toLowerCase(),
-			port,
-		}))
-		this.#routeEnds = advertised.map((_, listener) => `@${context.host(listener)};lr>`)
+		this.#own = context.own
 	}
 
 	/** `host` in lower case and without brackets, `port` 0 where there is none: of a URI, or sent-by of a Via. */
 	includes({ host, port }: { readonly host: string; readonly port: number }): boolean {
-		const meant = port === 0 ? DEFAULT_PORT : port
-		for (const own of this.#own) if (own.port === meant && own.host === host) return true
+		for (const own of this.#own) if (own.port === (port || own.defaultPort) && own.host === host) return true
 		return false
 	}
 
 	/** The user part of a Route value exactly as we made it; undefined for any other, which must be read in full. */
 	tokenOf(value: string): string | undefined {
 		if (!value.startsWith('<sip:')) return undefined
-		for (const end of this.#routeEnds) if (value.endsWith(end)) return value.slice(5, -end.length)
+		for (const { routeEnd } of this.#own) if (value.endsWith(routeEnd)) return value.slice(5, -routeEnd.length)
 		return undefined
 	}
 }

@@ -57,6 +57,11 @@ export class Router {
 		this.#toDevice.deviceRegistered(device, now)
 	}
 
+	/** The connection of this device is closed. */
+	connectionLost(device: Device, now: number): void {
+		this.#toDevice.connectionLost(device, now)
+	}
+
 	fromPbx(request: SipMessage, source: Flow, now: number): void {
 		if (this.#passes.absorbed(request, now) || this.#passes.cancelled(request, source, false, now)) return
 		const route = ownRoute(request, this.#own)

@@ -75,6 +75,7 @@ export class ToDevice implements DeviceRequests {
 
 	/** Without pings nothing is known, so that all count as awake which no push of a call can wake. */
 	#isAwake(device: Device): boolean {
+		if (device.isCut) return false
 		return this.#calls.pingsOn ? device.reach === 'foreground' : !this.#calls.asleep(device)
 	}
 
@@ -136,6 +137,11 @@ export class ToDevice implements DeviceRequests {
 		return { requests, messages: this.#heldCount }
 	}
 
+	/** Its connection is closed: what it has not answered waits for it to come back. */
+	connectionLost(device: Device, now: number): void {
+		for (const asked of this.#underWay.get(device.id) ?? []) if (!asked.isHeld) this.#await(asked, device, now)
+	}
+
 	/** The gateway goes. */
 	end(now: number): void {
 		for (const ofAgent of [...this.#held.values()]) for (const held of [...ofAgent]) held.refuse(now)
@@ -153,7 +159,12 @@ export class ToDevice implements DeviceRequests {
 	#forward(request: SipMessage, source: Flow, device: Device, route: OwnRoute, now: number): void {
 		const asked = this.#begin(request, source, device, route)
 		asked.send(this.#passes.pass(request, source, false, this.#options(asked, device)), device, now)
-		if (!this.#calls.pingsOn || device.reach === 'foreground') return
+		if (device.isCut || (this.#calls.pingsOn && device.reach === 'background')) this.#await(asked, device, now)
+	}
+
+	/** It sleeps. */
+	#await(asked: DeviceRequest, device: Device, now: number): void {
+		const { request } = asked
 		const holdMs = Math.min(this.context.settings.holdMs, DIALOG_HOLD_MS)
 		asked.holdFor(holdMs, now)
 		if (request.method === 'MESSAGE') this.#notices.alert(device, request, undefined, now)
@@ -172,7 +183,7 @@ export class ToDevice implements DeviceRequests {
 	}
 
 	#options(asked: DeviceRequest, device: Device): PassOptions {
-		const stableContact = this.#calls.stableContact(device.agent.aor, asked.source.listener)
+		const stableContact = this.#calls.stableContact(device.agent.aor)
 		return { stableContact, observer: asked }
 	}
 
@@ -183,7 +194,8 @@ export class ToDevice implements DeviceRequests {
 			request.toTag === '' ? device.target : this.#dialogTarget(request, device, route),
 		)
 		removeOwnRoute(edit, request, route)
-		if (needsRecordRoute(request.method)) addRecordRoute(this.context, edit, listener, device.routeToken)
+		if (needsRecordRoute(request.method))
+			addRecordRoute(this.context, edit, source.listener, listener, device.routeToken)
 		stripPushParams(edit, request)
 		return edit.finish()
 	}

@@ -74,18 +74,19 @@ export class ToPbx {
 		now: number,
 	): void {
 		const { flow } = bound
-		const { listener } = flow
-		const peer = request.toTag === '' ? undefined : this.#dialogPeer(request, route, listener, device.agent)
+		const { pbxListener } = this.#context.settings
+		const peer = request.toTag === '' ? undefined : this.#dialogPeer(request, route, device.agent)
 		const machine = peer === undefined ? this.#machineFor(device.agent) : undefined
-		const to = peer ?? machine?.from(listener)
+		const to = peer ?? machine?.to
 		if (to === undefined) return this.#passes.refuse(request, flow, 503, now)
 		const branch = newBranch(this.#context, request)
-		const edit = forwardEdit(this.#context, request, flow, listener, branch).uri(
+		const edit = forwardEdit(this.#context, request, flow, pbxListener, branch).uri(
 			this.#pbxUri(route.strictUri ?? request.uri),
 		)
 		removeOwnRoute(edit, request, route)
-		if (needsRecordRoute(request.method)) addRecordRoute(this.#context, edit, listener, device.routeToken)
-		masqueradeContact(edit, request, this.#calls.stableContact(device.agent.aor, listener))
+		if (needsRecordRoute(request.method))
+			addRecordRoute(this.#context, edit, flow.listener, pbxListener, device.routeToken)
+		masqueradeContact(edit, request, this.#calls.stableContact(device.agent.aor))
 		/* RFC 3325 §6: identity asserted by a phone is no assertion */
 		edit.remove(Header.PAssertedIdentity).remove(Header.RemotePartyId)
 		if (this.#filter.prefersAnother(request, bound)) edit.remove(Header.PPreferredIdentity)
@@ -94,7 +95,7 @@ export class ToPbx {
 		const pass = this.#passes.pass(request, flow, true, { stableContact: undefined, observer, aor: device.agent.aor })
 		/* a dialog lives in one machine, and nowhere else (RFC 3261 §12) */
 		if (machine === undefined || request.toTag !== '') pass.forward(branch, edit.finish(), to, now)
-		else pass.ask(this.#pbx, branch, edit.finish(), machine, listener, now)
+		else pass.ask(this.#pbx, branch, edit.finish(), machine, now)
 	}
 
 	/** The one that has the agent's registration, while it lives; else the one that would get its REGISTER now. */
@@ -103,20 +104,21 @@ export class ToPbx {
 	}
 
 	/** No open relay: the next hop the dialog names (RFC 3261 §16.6 step 6), where that one is of the PBX. */
-	#dialogPeer(request: SipMessage, route: OwnRoute, listener: number, agent: Agent): Destination | undefined {
+	#dialogPeer(request: SipMessage, route: OwnRoute, agent: Agent): Destination | undefined {
 		const made = this.#calls.liveAt(request.callId, agent.aor) ?? agent.home
 		const hop = nextRoute(request, route)
-		const named = hop === undefined ? undefined : this.#pbxAt(hop, listener, made)
-		return named ?? this.#pbxAt(route.strictUri ?? request.uri, listener, made)
+		const named = hop === undefined ? undefined : this.#pbxAt(hop, made)
+		return named ?? this.#pbxAt(route.strictUri ?? request.uri, made)
 	}
 
 	/** `made`: the machine of the dialog, where it is known, as several may share one name. */
-	#pbxAt(text: string, listener: number, made: PbxAddress | undefined): Destination | undefined {
+	#pbxAt(text: string, made: PbxAddress | undefined): Destination | undefined {
 		const uri = parseUri(text)
 		if (uri === undefined) return undefined
 		const port = uri.port || DEFAULT_PORT
-		if (this.#filter.isTrustedAddress(uri.host, port)) return { listener, address: uri.host, port }
-		return this.#pbx.targets.named(uri.host, uri.port, made)?.from(listener)
+		if (this.#filter.isTrustedAddress(uri.host, port))
+			return { listener: this.#context.settings.pbxListener, address: uri.host, port }
+		return this.#pbx.targets.named(uri.host, uri.port, made)?.to
 	}
 
 	/** A phone that dials `sip:600@gateway` means the domain. */

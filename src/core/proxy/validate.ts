@@ -25,7 +25,7 @@ function loop(context: Context, request: SipMessage): Refusal | undefined {
 		return undefined
 	let hash = ''
 	for (const via of request.list(Header.Via)) {
-		if (!context.settings.advertised.some(({ host, port }) => via.includes(`${host}:${port}`))) continue
+		if (!context.own.some(({ hostPort }) => via.includes(hostPort))) continue
 		hash = hash || loopHash(request)
 		if (new RegExp(`;\\s*branch=z9hG4bK[0-9a-f]{16}\\.${hash}(?:[;\\s]|$)`).test(via)) return { status: 482, rows: [] }
 	}

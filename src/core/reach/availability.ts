@@ -41,7 +41,8 @@ export class Availability {
 	 * what cannot be woken is called directly.
 	 */
 	isCallable(device: Device): boolean {
-		return device.reach === 'foreground' || this.#context.settings.pingIntervalMs === 0 || this.#judges.wakeable(device)
+		if (device.reach === 'foreground' || this.#judges.wakeable(device)) return true
+		return this.#context.settings.pingIntervalMs === 0 && !device.isCut
 	}
 
 	/** What the PBX is told: a device whose last pushes woke nobody is called, but not counted on. */

@@ -9,6 +9,7 @@ import { request } from '../../sip/build.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import type { Due, Timed } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
+import { viaValue } from '../proxy/forward.ts'
 import type { Device, Devices, DeviceWatcher } from '../registrar/devices.ts'
 import { Probes } from './probes.ts'
 
@@ -147,9 +148,17 @@ export class Pings implements DeviceWatcher {
 		this.#rooms.reachChanged(device)
 	}
 
+	/** Its connection is closed. */
+	cut(device: Device, now: number): void {
+		this.asleep(device)
+		this.probes.lost(device, now)
+	}
+
 	/** @internal */
 	ping(pinger: Pinger, now: number): void {
 		const { device } = pinger
+		/* there is nothing to ask it by: its next turn comes when it registers */
+		if (device.isCut) return
 		this.#ask(pinger, now)
 		this.#context.deadlines.after(pinger.next, now, this.#intervalOf(device))
 	}
@@ -158,8 +167,8 @@ export class Pings implements DeviceWatcher {
 	#askNow(device: Device, now: number): void {
 		const pinger = this.#pingers.get(device.id)
 		if (pinger === undefined) return
-		if (pinger.waiting) this.#send(pinger)
-		else this.#ask(pinger, now)
+		if (!pinger.waiting) this.#ask(pinger, now)
+		else if (!this.#context.isReliable(device.flow)) this.#send(pinger)
 	}
 
 	#ask(pinger: Pinger, now: number): void {
@@ -196,7 +205,7 @@ export class Pings implements DeviceWatcher {
 		return request({
 			method: 'OPTIONS',
 			uri: device.target,
-			via: `SIP/2.0/UDP ${host};branch=${PING_BRANCH}${id}.${sequence.toString(36)};rport`,
+			via: viaValue(this.#context, device.flow.listener, `${PING_BRANCH}${id}.${sequence.toString(36)}`),
 			from: `<sip:gateway@${host}>;tag=${id}`,
 			to: `<${device.agent.aor}>`,
 			callId: `ping-${device.routeToken}`,

@@ -80,6 +80,12 @@ export class Probes {
 		for (const prober of probe.probers) prober.heard(now)
 	}
 
+	/** Its connection is closed: it will not answer. */
+	lost(device: Device, now: number): void {
+		const probe = this.#byDevice.get(device)
+		if (probe !== undefined) this.#over(probe, now)
+	}
+
 	/** @internal */
 	due(probe: Probe, now: number): void {
 		if (!probe.askedTwice) {
@@ -87,6 +93,10 @@ export class Probes {
 			this.#ask(probe.device, now)
 			return this.#context.deadlines.after(probe.next, now, PROBE_MS - PROBE_AGAIN_MS)
 		}
+		this.#over(probe, now)
+	}
+
+	#over(probe: Probe, now: number): void {
 		this.#remove(probe)
 		for (const prober of probe.probers) prober.unheard(now)
 	}

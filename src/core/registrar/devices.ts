@@ -7,6 +7,7 @@ import type { SipMessage } from '../../sip/message.ts'
 import { canonicalUser, parseUri, withoutParams } from '../../sip/uri.ts'
 import type { Due, Timed } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
+import { closedFlow } from '../departed.ts'
 import type { DeviceRecord, Flow, PushParams, Reach } from '../model.ts'
 import type { Target } from '../pbx/target.ts'
 import { isPushParam } from './push-params.ts'
@@ -46,6 +47,8 @@ export class Device {
 	/** The Contact URI as it goes into a Request-URI. */
 	target = ''
 	flow: Flow
+	/** Its connection is closed: a push may bring it back, or it comes by itself. Nothing can be sent to it. */
+	isCut = false
 	push: PushParams | undefined
 	expiresAt: number
 	pbxExpiresAt: number
@@ -142,6 +145,8 @@ function requestUriOf(contact: string): string {
 	return withoutParams(contact.slice(0, contact.length - length), (name) => name === 'method' || isPushParam(name))
 }
 
+const datagramKey = ({ listener, address, port }: Flow): string => `${listener}|${address}|${port}`
+
 /** A flow with at least one binding: no stranger any more. */
 export class BoundFlow {
 	readonly flow: Flow
@@ -235,13 +240,47 @@ export class Devices implements Timed {
 		return device
 	}
 
-	/** The device is reached by this flow from now on. */
+	/** A binding of the store. Connections did not survive the restart, and their keys are given anew. */
+	restore(record: DeviceRecord, now: number): Device {
+		const { flow } = record
+		const isConnection = this.#context.ownAt(flow.listener).isReliable || flow.key !== datagramKey(flow)
+		if (!isConnection) return this.bind(record, now)
+		const device = this.bind({ ...record, flow: closedFlow(flow), reach: 'background' }, now)
+		this.#cut(device)
+		return device
+	}
+
+	/** The device is reached by this flow from now on. A connection it leaves is of no use any more. */
 	move(device: Device, flow: Flow): void {
-		if (device.flow.key !== flow.key) {
+		const { flow: old, isCut } = device
+		if (old.key !== flow.key) {
 			this.#leave(device)
 			device.flow = flow
+			device.isCut = false
+			if (!isCut && this.#context.isReliable(old) && !this.#flows.has(old.key)) this.#close(old, device)
 		}
 		this.#enter(device)
+	}
+
+	/** That connection is closed. Gives the devices that it reached. */
+	cut(flow: Flow): readonly Device[] {
+		const agents = [...(this.#flows.get(flow.key)?.devices.values() ?? [])].map(({ agent }) => agent)
+		const devices = agents.flatMap((agent) => agent.devices.filter((device) => device.flow.key === flow.key))
+		this.#context.departed.note(flow.key, devices)
+		for (const device of devices) this.#cut(device)
+		return devices
+	}
+
+	#cut(device: Device): void {
+		this.#leave(device)
+		device.isCut = true
+		device.flow = closedFlow(device.flow)
+		this.#context.departed.note(device.flow.key, [device])
+	}
+
+	#close(flow: Flow, device: Device): void {
+		this.#context.departed.note(flow.key, [device])
+		this.#context.close(flow)
 	}
 
 	/** @param heir the key of the same phone under another name: it gets the id */

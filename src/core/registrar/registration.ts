@@ -1,6 +1,6 @@
 /** One REGISTER under way: relayed to the PBX, its 2xx made a binding, committed, and answered. */
 import { response } from '../../sip/build.ts'
-import { Edit } from '../../sip/edit.ts'
+import type { Edit } from '../../sip/edit.ts'
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import type { ClientTransaction, ServerTransaction, Transactions } from '../../transaction/transactions.ts'
@@ -8,7 +8,7 @@ import type { CommitWaiter, Context } from '../context.ts'
 import type { Flow } from '../model.ts'
 import type { HopUser, PbxRequests } from '../pbx/hops.ts'
 import type { Target } from '../pbx/target.ts'
-import { forwardEdit, newBranch } from '../proxy/forward.ts'
+import { answerEdit, forwardEdit, newBranch } from '../proxy/forward.ts'
 import { hasNextVia } from '../proxy/pass.ts'
 import { Bindings, MIN_PUSH_EXPIRES_SEC } from './bindings.ts'
 import { isStale } from './challenge.ts'
@@ -44,7 +44,7 @@ export interface RelayParts {
 	pending(aor: string): Iterable<Registration>
 	/** The PBX has answered it, or never will. */
 	answered(registration: Registration): void
-	stableContact(user: string, listener: number): string
+	stableContact(user: string): string
 }
 
 /** One REGISTER under way: relaying → committing → over. */
@@ -85,23 +85,22 @@ export class Registration implements HopUser, CommitWaiter {
 
 	forward(first: Target, now: number): void {
 		const { context, pbx } = this.#relay
-		const { listener } = this.#flow
 		const branch = newBranch(context, this.#request)
-		const edit = forwardEdit(context, this.#request, this.#flow, listener, branch)
+		const edit = forwardEdit(context, this.#request, this.#flow, context.settings.pbxListener, branch)
 		/* baresip preloads a Route that names us; a REGISTER goes to the PBX and nowhere else */
 		edit.remove(Header.Route)
 		/* RFC 3261 §10.2: the domain, whatever the phone wrote; else it could have the PBX relay it elsewhere */
 		if (this.#request.requestUri?.host !== context.settings.domain) edit.uri(`sip:${context.settings.domain}`)
-		this.#rewriteContact(edit, listener, now)
+		this.#rewriteContact(edit, now)
 		for (const provider of this.#caps) edit.append('Feature-Caps', featureCaps(provider))
-		pbx.open(branch, edit.finish(), first, listener, this, now)
+		pbx.open(branch, edit.finish(), first, this, now)
 	}
 
 	response(client: ClientTransaction, answer: SipMessage, now: number): void {
 		const status = answer.status
 		if (!hasNextVia(answer)) return this.#withoutVia(status, now)
 		if (status < 200) {
-			if (status > 100) this.#server.respond(status, new Edit(answer).popVia().finish(), now)
+			if (status > 100) this.#server.respond(status, answerEdit(this.#relay.context, answer, this.#flow).finish(), now)
 			return
 		}
 		const { observer, context } = this.#relay
@@ -112,7 +111,7 @@ export class Registration implements HopUser, CommitWaiter {
 			context.counters.registersRefused++
 			context.event('register-refused', { agent: this.aor, address: this.#flow.address, status })
 		}
-		this.#server.respond(status, new Edit(answer).popVia().finish(), now)
+		this.#server.respond(status, answerEdit(context, answer, this.#flow).finish(), now)
 	}
 
 	/** RFC 3261 §16.7 step 3: that answer is for nobody. */
@@ -132,7 +131,7 @@ export class Registration implements HopUser, CommitWaiter {
 
 	committed(now: number): void {
 		this.#server.respond(this.#answerStatus, this.#answer!, now)
-		for (const device of this.#bound) this.#relay.observer.deviceRegistered(device, now)
+		this.#released(now)
 	}
 
 	/** What is not stored is not promised: the phone is told to come again. Calls may reach it meanwhile all the same. */
@@ -144,16 +143,21 @@ export class Registration implements HopUser, CommitWaiter {
 			response(this.#request, this.#flow, 503, { toTag: this.#relay.context.toTag(), rows }),
 			now,
 		)
-		for (const device of this.#bound) this.#relay.observer.deviceRegistered(device, now)
+		this.#released(now)
+	}
+
+	/** A connection that was closed meanwhile carries no call. */
+	#released(now: number): void {
+		for (const device of this.#bound) if (!device.isCut) this.#relay.observer.deviceRegistered(device, now)
 	}
 
 	// — towards the PBX —
 
 	/** RFC 3261 §10.2: one Contact, a function of the agent alone. */
-	#rewriteContact(edit: Edit, listener: number, now: number): void {
+	#rewriteContact(edit: Edit, now: number): void {
 		if (this.#asked.kind !== 'bindings') return
 		const expiresSec = this.#expiresAtPbx(this.#asked.contacts, now)
-		const contact = this.#relay.stableContact(this.#user, listener)
+		const contact = this.#relay.stableContact(this.#user)
 		edit.set(Header.Contact, `<${contact}>;expires=${expiresSec}`)
 		if (this.#request.find(Header.Expires) >= 0) edit.set(Header.Expires, `${expiresSec}`)
 	}
@@ -205,7 +209,7 @@ export class Registration implements HopUser, CommitWaiter {
 	#accepted(client: ClientTransaction, answer: SipMessage, now: number): void {
 		const { context } = this.#relay
 		context.counters.registersAccepted++
-		const grantedSec = grantedIn(answer, this.#relay.stableContact(this.#user, this.#flow.listener))
+		const grantedSec = grantedIn(answer, this.#relay.stableContact(this.#user))
 		const bindings = new Bindings(this.#relay, this.#request, this.#flow, this.aor, now)
 		const contacts = bindings.apply(this.#asked, grantedSec)
 		this.#bound = bindings.bound
@@ -218,7 +222,7 @@ export class Registration implements HopUser, CommitWaiter {
 	}
 
 	#phoneAnswer(answer: SipMessage, contacts: readonly string[], grantedSec: number | undefined): Uint8Array {
-		const edit = new Edit(answer).popVia()
+		const edit = answerEdit(this.#relay.context, answer, this.#flow)
 		if (contacts.length === 0) edit.remove(Header.Contact)
 		else edit.set(Header.Contact, contacts.join(', '))
 		if (answer.find(Header.Expires) >= 0 && this.#asked.kind === 'bindings') {

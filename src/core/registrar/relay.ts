@@ -99,7 +99,7 @@ export class RegisterRelay implements RelayParts {
 		if (pending?.size === 0) this.#pending.delete(registration.aor)
 	}
 
-	stableContact(user: string, listener: number): string {
-		return `sip:${user}@${this.context.host(listener)}`
+	stableContact(user: string): string {
+		return `sip:${user}@${this.context.host(this.context.settings.pbxListener)}`
 	}
 }

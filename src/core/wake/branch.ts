@@ -83,7 +83,7 @@ export const BRANCH = {
 		provisional: stay('idle'),
 		final: stay('idle'),
 		silent: stay('idle'),
-		dead: stay('idle'),
+		dead: stay('waking'),
 		registered: stay('idle'),
 		refused: stay('idle'),
 		over: stay('ended'),

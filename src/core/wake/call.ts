@@ -76,7 +76,7 @@ export class AgentCall implements BranchOwner, Timed {
 		this.#holdTime = new HoldTime(invite, record.receivedAt, calls.context.settings.holdMs, record.holdUntil)
 		this.#patience = new Patience(calls.context, this)
 		this.#holdEnds = new Deadline<Due>({ owner: this, event: 'hold' })
-		this.#caller = new Caller(server, invite, source, record.toTag, calls.stableContact(agent, source.listener))
+		this.#caller = new Caller(server, invite, source, record.toTag, calls.stableContact(agent))
 	}
 
 	/** A call that just came: one branch for each device. */
@@ -86,7 +86,7 @@ export class AgentCall implements BranchOwner, Timed {
 		for (const [i, device] of devices.entries())
 			this.branches.push(new Branch(this, device.id, newBranch(this.calls.context, this.invite), shares[i]!))
 		for (const branch of this.branches)
-			if (branch.device !== undefined) branch.on(this.calls.opening(branch.device, now), now)
+			if (branch.device !== undefined) branch.begin(this.calls.opening(branch.device, now), now)
 		this.settle(now)
 	}
 
@@ -367,8 +367,7 @@ export class AgentCall implements BranchOwner, Timed {
 		this.#reasons = ANSWERED_ELSEWHERE
 		this.#close('answered', now)
 		/* what may still come of it are copies of the 2xx: they need the caller's transaction, not the whole call */
-		if (branch.client !== undefined)
-			branch.client.user = new AnswerCopies(this.server, calls.stableContact(this.agent, this.source.listener))
+		if (branch.client !== undefined) branch.client.user = new AnswerCopies(this.server, calls.stableContact(this.agent))
 	}
 
 	#passBest(answer: SipMessage, now: number): void {

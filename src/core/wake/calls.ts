@@ -92,9 +92,10 @@ export class Calls {
 		return this.wakeable(device) && (!this.pingsOn || device.reach === 'background')
 	}
 
-	/** How a call begins for a device: awake for sure, to be asked, or asleep. Who cannot be woken is called anyway. */
-	opening(device: Device, now: number): 'direct' | 'probe' | 'wake' {
+	/** How a call begins for a device: awake for sure, to be asked, or asleep. Who cannot be woken is called anyway, where there is a way. */
+	opening(device: Device, now: number): 'direct' | 'probe' | 'wake' | 'dead' {
 		if (this.asleep(device)) return 'wake'
+		if (device.isCut) return 'dead'
 		return this.wakeable(device) && now - device.seenAt > this.context.settings.freshMs ? 'probe' : 'direct'
 	}
 
@@ -134,12 +135,14 @@ export class Calls {
 	takeUp(record: HeldCallRecord, now: number): void {
 		const invite = parse(record.invite)
 		if (invite.fault !== undefined) return
-		const server = this.transactions.serve(invite, answerDestination(invite, record.source, false))
-		const call = new AgentCall(this, server, invite, record.source, record.agent, record)
+		/* --listen may have changed */
+		const source = { ...record.source, listener: this.context.settings.pbxListener }
+		const server = this.transactions.serve(invite, answerDestination(invite, source, false))
+		const call = new AgentCall(this, server, invite, source, record.agent, record)
 		this.#add(call)
 		/* the caller of an ended call has its answer; else this 100 goes out again for a retransmitted INVITE */
 		if (record.ended !== undefined) this.transactions.abandon(server)
-		else server.respond(100, response(invite, record.source, 100), now)
+		else server.respond(100, response(invite, source, 100), now)
 		call.takeUp(record, now)
 		this.context.event('call-restored', { call: call.id, agent: call.agent, ended: record.ended !== undefined })
 	}
@@ -207,6 +210,14 @@ export class Calls {
 	deviceGone(device: Device, now: number): void {
 		this.pushes.deviceGone(device)
 		for (const call of [...(this.#byAgent.get(device.agent.aor) ?? [])]) call.deviceGone(device.id, now)
+	}
+
+	/** Its connection is closed: with the INVITE it can answer no more by it. One that rings comes back, and is followed. */
+	connectionLost(device: Device, now: number): void {
+		for (const call of [...(this.#byAgent.get(device.agent.aor) ?? [])]) {
+			const branch = call.branches.find(({ deviceId }) => deviceId === device.id)
+			if (branch?.state === 'calling') call.silent(branch, now)
+		}
 	}
 
 	replayed(branch: Branch): void {
@@ -281,9 +292,9 @@ export class Calls {
 	}
 
 	/** The one Contact the PBX knows for the agent (invariant: a function of the agent alone). */
-	stableContact(aor: string, listener: number): string {
+	stableContact(aor: string): string {
 		const at = aor.lastIndexOf('@')
-		return `${aor.slice(0, at)}@${this.context.host(listener)}`
+		return `${aor.slice(0, at)}@${this.context.host(this.context.settings.pbxListener)}`
 	}
 
 	ownRoute(message: SipMessage): OwnRoute {

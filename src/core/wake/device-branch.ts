@@ -74,6 +74,11 @@ export class Branch implements ClientUser, Prober, Timed {
 		return this.call.calls.devices.device(this.deviceId)
 	}
 
+	begin(opening: 'direct' | 'probe' | 'wake' | 'dead', now: number): void {
+		this.hopeless = opening === 'dead'
+		this.on(opening, now)
+	}
+
 	/** As the store had it. A device whose binding lapsed while the gateway was down is nowhere. */
 	restore({ pushId, pushedAt }: HeldBranch): void {
 		this.state = this.device === undefined ? 'ended' : 'waking'

@@ -22,7 +22,7 @@ export function inviteFor(
 	const edit = forwardEdit(context, invite, source, listener, viaBranch).uri(device.target)
 	removeOwnRoute(edit, invite, calls.ownRoute(invite))
 	edit.set(Header.MaxBreadth, `${breadth}`)
-	addRecordRoute(context, edit, listener, device.routeToken)
+	addRecordRoute(context, edit, source.listener, listener, device.routeToken)
 	stripPushParams(edit, invite)
 	return edit.finish()
 }

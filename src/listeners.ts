@@ -1,0 +1,153 @@
+/** The listeners of the running gateway: opens them, and finds the one that something goes out by. */
+import type { ListenAddress } from './config/kinds.ts'
+import { listenersOf, pbxListenerOf } from './config/listeners.ts'
+import type { Config } from './config/options.ts'
+import type { CloseEffect, SendEffect } from './core/effects.ts'
+import type { Input, PbxAddress } from './core/inputs.ts'
+import type { ListenerView } from './status/view.ts'
+import { type CertificateRow, Certificates, type TlsFiles } from './transport/certificates.ts'
+import { watchFiles } from './transport/file-watch.ts'
+import { Population } from './transport/population.ts'
+import { openStreamListener, type StreamKind, type StreamListener, type StreamOptions } from './transport/stream.ts'
+import { openUdpListener, type UdpListener } from './transport/udp.ts'
+
+export interface ListenersOwner {
+	input(input: Input): void
+	/** Is this datagram of a source not heard from lately worth keeping anything of it? */
+	admits(listener: number, address: string, port: number, bytes: Uint8Array): boolean
+	/** A listener has a fault, in a sentence. */
+	failed(listener: number, sentence: string): void
+	/** The certificates were read anew, `fault` says why not. */
+	reloaded(fault: string | undefined): void
+}
+
+/** As {@link Listeners} reads them; or what is wrong, in a sentence. */
+export function readCertificates(config: TlsConfig): readonly CertificateRow[] | string {
+	const certificates = Certificates.read(tlsFilesOf(config))
+	return typeof certificates === 'string' ? certificates : certificates.rows
+}
+
+type TlsConfig = Pick<Config, 'tlsCert' | 'tlsKey' | 'tlsClientCa'>
+
+function tlsFilesOf({ tlsCert, tlsKey, tlsClientCa }: TlsConfig): TlsFiles {
+	const certificates = tlsCert.map((certFile, i) => ({ certFile, keyFile: tlsKey[i]! }))
+	return { certificates, ...(tlsClientCa !== undefined && { clientCaFile: tlsClientCa }) }
+}
+
+type Listener =
+	| { readonly kind: 'udp'; readonly udp: UdpListener }
+	| { readonly kind: StreamKind; readonly stream: StreamListener }
+
+export class Listeners {
+	readonly #config: Config
+	readonly #owner: ListenersOwner
+	readonly #all: Listener[] = []
+	readonly #population: Population
+	#watch: { stop(): void } | undefined
+
+	constructor(config: Config, owner: ListenersOwner) {
+		this.#config = config
+		this.#owner = owner
+		this.#population = new Population(config.maxConnections, config.maxPerSource)
+	}
+
+	/** All of them; or why one cannot be opened, in a sentence. */
+	async open(): Promise<string | undefined> {
+		for (const [index, where] of listenersOf(this.#config).entries()) {
+			const listener = await this.#open(index, where)
+			if (typeof listener === 'string') return listener
+			this.#all.push(listener)
+		}
+		const { tlsCert, tlsKey, tlsClientCa } = this.#config
+		const files = [...tlsCert, ...tlsKey, ...(tlsClientCa === undefined ? [] : [tlsClientCa])]
+		if (files.length > 0) this.#watch = watchFiles(files, () => this.reload())
+		return undefined
+	}
+
+	send({ listener, key, address, port, bytes }: SendEffect): void {
+		const at = this.#all[listener]
+		if (at === undefined) return
+		if (at.kind === 'udp') at.udp.send(address, port, bytes)
+		else if (key !== undefined) at.stream.send(key, bytes)
+	}
+
+	close({ listener, key }: CloseEffect): void {
+		const at = this.#all[listener]
+		if (at !== undefined && at.kind !== 'udp') at.stream.close(key)
+	}
+
+	/** The machines of the PBX. */
+	connectPeers(peers: readonly PbxAddress[]): void {
+		const at = this.#all[pbxListenerOf(this.#config)]
+		if (at?.kind === 'udp') void at.udp.connectPeers(peers)
+	}
+
+	/** Reads the certificates anew. Connections stay, and where they are bad so do the old ones. */
+	reload(): void {
+		let fault: string | undefined
+		for (const at of this.#all) if (at.kind !== 'udp') fault ??= at.stream.reload()
+		if (this.#config.tlsCert.length > 0) this.#owner.reloaded(fault)
+	}
+
+	get views(): readonly ListenerView[] {
+		return this.#all.map((at) => {
+			const isUdp = at.kind === 'udp'
+			const { address, port } = isUdp ? at.udp : at.stream
+			const until = isUdp ? [] : at.stream.certificates.map(({ validUntil }) => validUntil)
+			return {
+				name: `${at.kind}:${address.includes(':') ? `[${address}]` : address}:${port}`,
+				connections: isUdp ? undefined : at.stream.connections,
+				certificateUntil: until.length === 0 ? undefined : Math.min(...until),
+			}
+		})
+	}
+
+	/** Datagrams the kernel threw away. */
+	get kernelDrops(): number {
+		return this.#all.reduce((sum, at) => sum + (at.kind === 'udp' ? (at.udp.kernelDrops() ?? 0) : 0), 0)
+	}
+
+	stop(): void {
+		this.#watch?.stop()
+		for (const at of this.#all) {
+			if (at.kind === 'udp') at.udp.close()
+			else at.stream.stop()
+		}
+	}
+
+	async #open(index: number, where: ListenAddress): Promise<Listener | string> {
+		const { transport } = where
+		if (transport !== 'udp') {
+			const stream = await openStreamListener(this.#streamOptions(index, transport, where))
+			return typeof stream === 'string' ? stream : { kind: transport, stream }
+		}
+		const { address, port } = where
+		const udp = await openUdpListener({
+			index,
+			address,
+			port,
+			admit: (from, fromPort, bytes) => this.#owner.admits(index, from, fromPort, bytes),
+			onDatagram: (flow, bytes) => this.#owner.input({ type: 'datagram', flow, bytes }),
+			onError: (sentence) => this.#owner.failed(index, sentence),
+		})
+		return typeof udp === 'string' ? udp : { kind: 'udp', udp }
+	}
+
+	#streamOptions(index: number, kind: StreamKind, { address, port }: ListenAddress): StreamOptions {
+		const { tlsClientCa, maxHandshakes, idleMs, proxyProtocol } = this.#config
+		const owner = this.#owner
+		const isSecure = kind === 'tls' || kind === 'wss'
+		return {
+			...{ index, kind, address, port, proxyProtocol, population: this.#population },
+			limits: { handshakes: maxHandshakes, idleMs },
+			...(isSecure && { tls: tlsFilesOf(this.#config) }),
+			onOpen: ({ key, listener }, isAuthorized) => {
+				if (isSecure && tlsClientCa !== undefined && !isAuthorized) this.close({ type: 'close', listener, key })
+			},
+			onMessage: (flow, bytes) => owner.input({ type: 'datagram', flow, bytes }),
+			onFault: (flow, code, head) => owner.input({ type: 'stream-fault', flow, code, head }),
+			onClose: (flow) => owner.input({ type: 'flow-closed', flow }),
+			onError: (sentence) => owner.failed(index, sentence),
+		}
+	}
+}
