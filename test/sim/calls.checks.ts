@@ -4,7 +4,7 @@ import { CANCEL_GRACE_MS } from '../../src/core/wake/patience.ts'
 import { LAZY_COMMIT_MS } from '../../src/loop.ts'
 import { Header } from '../../src/sip/headers.ts'
 import type { Handset } from './handset.ts'
-import { type Call, type Hold, isFinal, type Ledger, STORED_MS } from './ledger.ts'
+import { type Call, type Hold, isFinal, type Ledger, lastOf, STORED_MS } from './ledger.ts'
 import { keyOf } from './network.ts'
 import type { In, Out } from './record.ts'
 import { isPbx } from './scenario.ts'
@@ -154,6 +154,30 @@ function isGone(ledger: Ledger, hold: Hold, until: number): boolean {
 		}
 		if (entry.kind === 'in') return entry.message.via.branch === hold.branch
 		return false
+	})
+}
+
+/** RFC 3261 §9.1: a phone that answered provisionally by the end of its call is cancelled in that moment, or was before. */
+export function takenBack(ledger: Ledger): string[] {
+	const offers = new Map(ledger.offers.map((offer) => [offer.branch, offer]))
+	return [...offers.values()].flatMap(({ branch, callId, out: last }) => {
+		const over = ledger.over(callId)
+		if (
+			over === undefined ||
+			last.index > over.index ||
+			last.life !== over.life ||
+			ledger.wasCut(ledger.entries[over.cause]!)
+		)
+			return []
+		const said = ledger.answers(branch).filter(({ index }) => index <= over.cause)
+		const isThere = said.some(({ index, peer }) => index > last.index && keyOf(peer) === keyOf(last.peer))
+		if (!isThere || said.some(({ message }) => message.status >= 200)) return []
+		ledger.judge()
+		const until = lastOf(ledger.entries, over.cause)
+		const isTaken = ledger.outs.some(
+			({ message, index }) => message.method === 'CANCEL' && message.via.branch === branch && index <= until,
+		)
+		return isTaken ? [] : [`the end of ${callId} was not told to ${keyOf(last.peer)}, which had answered`]
 	})
 }
 

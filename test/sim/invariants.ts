@@ -1,5 +1,14 @@
 /** What always holds, each as a named check of a whole run. A check gives a sentence for each place where it does not. */
-import { answeredOnce, cancelled, endedBySix, ghosts, heldNoLonger, hungUp, toldOnce } from './calls.checks.ts'
+import {
+	answeredOnce,
+	cancelled,
+	endedBySix,
+	ghosts,
+	heldNoLonger,
+	hungUp,
+	takenBack,
+	toldOnce,
+} from './calls.checks.ts'
 import {
 	followed,
 	heldUntilRegistered,
@@ -43,6 +52,7 @@ export const INVARIANTS: Readonly<Record<string, Check>> = {
 	'10. the Contact at the PBX is a function of the agent alone': stable,
 	'11. a phone that wakes for a call that is over gets INVITE': ghosts,
 	'11. and CANCEL, with the Reason kept': hungUp,
+	'11. one that has the INVITE, if it said no more than 100, gets CANCEL at once': takenBack,
 	'11. and no INVITE once it has ended the call itself': toldOnce,
 	'12. memory held for strangers is bounded': noted('12'),
 	'13. nothing secret is shown': noted('13'),
