@@ -91,7 +91,8 @@ export class Pings implements DeviceWatcher {
 
 	/** Is it the answer to a ping? Then it is a pong, whatever its status says. */
 	isPong(response: SipMessage): boolean {
-		return response.via.branch.startsWith(PING_BRANCH)
+		/* by the method first, one word for all its answers: nearly all that phones answer are calls */
+		return response.cseqMethod === 'OPTIONS' && response.via.branch.startsWith(PING_BRANCH)
 	}
 
 	/** An answer to a ping, from the flow with this key. */
