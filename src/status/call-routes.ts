@@ -10,7 +10,7 @@ import { Bucket } from '../lib/bucket.ts'
 export const FORGERIES = { burst: 400, perSecond: 200 }
 
 export interface CallSources {
-	/** What the token says now. Changes nothing. */
+	/** What the token says now. Asking is a sign of life of its device, and changes nothing else. */
 	readonly look: (token: string) => CallVerdict
 	/** Declines the call for that device. */
 	readonly decline: (callId: string, deviceId: number) => void

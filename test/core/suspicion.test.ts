@@ -61,6 +61,19 @@ describe('a suspect device', () => {
 		expect([gauges.devicesSuspect, counters.wakesMissed]).toEqual([1, 3])
 	})
 
+	test('is watched for no longer than until its next sign of life', () => {
+		const { rig, phone } = asleep()
+		call(rig)
+		call(rig)
+		expect(rig.core.suspicion.awaited).toBe(2)
+		rig.now++
+		bind(rig, phone)
+		expect(rig.core.suspicion.awaited).toBe(0)
+		fallAsleep(rig)
+		missed(rig, 1)
+		expect([rig.core.suspicion.awaited, deviceOf(rig).missedWakes]).toEqual([0, 1])
+	})
+
 	test('is told once, however many pushes it misses after', () => {
 		const { rig } = asleep()
 		missed(rig, 5)

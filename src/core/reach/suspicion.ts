@@ -22,6 +22,11 @@ class Vigil implements Timed {
 		this.deadline = new Deadline<Due>({ owner: this, event: 'unwoken' })
 	}
 
+	/** Has the device given a sign of life since the push? */
+	get isHeard(): boolean {
+		return this.device.seenAt > this.since || this.device.askedAt > this.since
+	}
+
 	due(): void {
 		this.#suspicion.over(this)
 	}
@@ -31,12 +36,21 @@ export class Suspicion {
 	readonly #context: Context
 	readonly #devices: Devices
 	readonly #changed: (device: Device) => void
+	/** Pushes that may still wake their device. */
+	readonly #vigils = new Map<Device, Vigil[]>()
 
 	/** @param changed told when a device has become suspect, or is trusted again */
 	constructor(context: Context, devices: Devices, changed: (device: Device) => void) {
 		this.#context = context
 		this.#devices = devices
 		this.#changed = changed
+	}
+
+	/** Pushes whose wake is still awaited. */
+	get awaited(): number {
+		let count = 0
+		for (const vigils of this.#vigils.values()) count += vigils.length
+		return count
 	}
 
 	/** Have the last `--suspect-after` pushes woken nobody? */
@@ -47,11 +61,16 @@ export class Suspicion {
 
 	/** APNs took a push that went out at `since`; its time is up at `until`. Both in ms. */
 	watch(device: Device, since: number, until: number): void {
-		this.#context.deadlines.at(new Vigil(this, device, since).deadline, until)
+		const vigil = new Vigil(this, device, since)
+		const vigils = this.#vigils.get(device)
+		if (vigils === undefined) this.#vigils.set(device, [vigil])
+		else vigils.push(vigil)
+		this.#context.deadlines.at(vigil.deadline, until)
 	}
 
 	/** It registered, answered a ping after it had not, or its app declined a call. */
 	alive(device: Device): void {
+		this.#endVigils(device)
 		if (device.missedWakes === 0) return
 		const wasSuspect = this.isSuspect(device)
 		this.#count(device, 0)
@@ -61,9 +80,10 @@ export class Suspicion {
 	}
 
 	/** @internal */
-	over({ device, since }: Vigil): void {
-		if (this.#devices.device(device.id) !== device) return
-		if (device.seenAt > since || device.askedAt > since) return
+	over(vigil: Vigil): void {
+		const { device } = vigil
+		this.#forget(device, vigil)
+		if (this.#devices.device(device.id) !== device || vigil.isHeard) return
 		const wasSuspect = this.isSuspect(device)
 		this.#context.counters.wakesMissed++
 		this.#count(device, device.missedWakes + 1)
@@ -74,6 +94,20 @@ export class Suspicion {
 			missedWakes: device.missedWakes,
 		})
 		this.#changed(device)
+	}
+
+	/** Those that the device has been heard of since: at a thousand calls a second they would be eighty thousand. */
+	#endVigils(device: Device): void {
+		for (const vigil of this.#vigils.get(device)?.filter(({ isHeard }) => isHeard) ?? []) {
+			this.#context.deadlines.disarm(vigil.deadline)
+			this.#forget(device, vigil)
+		}
+	}
+
+	#forget(device: Device, vigil: Vigil): void {
+		const left = this.#vigils.get(device)?.filter((other) => other !== vigil) ?? []
+		if (left.length === 0) this.#vigils.delete(device)
+		else this.#vigils.set(device, left)
 	}
 
 	#count(device: Device, missedWakes: number): void {
