@@ -6,7 +6,7 @@ import { pbxSideOf } from './config/listeners.ts'
 import type { Config } from './config/options.ts'
 import { settingsOf } from './config/settings.ts'
 import { Core } from './core/core.ts'
-import type { CloseEffect, EventName, EventValue, SendEffect } from './core/effects.ts'
+import type { CloseEffect, EventName, EventValue, SendEffect, SettleEffect } from './core/effects.ts'
 import { httpPost } from './events/post.ts'
 import { EventQueue } from './events/queue.ts'
 import { Secret } from './lib/secret.ts'
@@ -171,6 +171,7 @@ class Starting implements Gateway {
 		return {
 			send: (effect: SendEffect) => this.#listeners.send(effect),
 			close: (effect: CloseEffect) => this.#listeners.close(effect),
+			settle: (effect: SettleEffect) => this.#listeners.settle(effect),
 			push: (effect: Parameters<ApnsClient['send']>[0]) => this.#apns?.send(effect),
 			cancelPush: (pushId: string) => this.#apns?.cancel(pushId),
 			commit: (changes: Parameters<Store['commit']>[0]) => this.#store.commit(changes),

@@ -2,13 +2,14 @@
 import type { ListenAddress } from './config/kinds.ts'
 import { listenersOf, pbxListenerOf } from './config/listeners.ts'
 import type { Config } from './config/options.ts'
-import type { CloseEffect, SendEffect } from './core/effects.ts'
+import type { CloseEffect, SendEffect, SettleEffect } from './core/effects.ts'
 import type { Input, PbxAddress } from './core/inputs.ts'
 import type { ListenerView } from './status/view.ts'
 import { type CertificateRow, Certificates, type TlsFiles } from './transport/certificates.ts'
 import { watchFiles } from './transport/file-watch.ts'
 import { Population } from './transport/population.ts'
 import { openStreamListener, type StreamKind, type StreamListener, type StreamOptions } from './transport/stream.ts'
+import type { StreamLimits } from './transport/stream-limits.ts'
 import { openUdpListener, type UdpListener } from './transport/udp.ts'
 
 export interface ListenersOwner {
@@ -41,13 +42,16 @@ type Listener =
 export class Listeners {
 	readonly #config: Config
 	readonly #owner: ListenersOwner
+	readonly #limits: Partial<StreamLimits>
 	readonly #all: Listener[] = []
 	readonly #population: Population
 	#watch: { stop(): void } | undefined
 
-	constructor(config: Config, owner: ListenersOwner) {
+	/** `limits`: where they are to be others than {@link STREAM_LIMITS}, and no option says so. */
+	constructor(config: Config, owner: ListenersOwner, limits: Partial<StreamLimits> = {}) {
 		this.#config = config
 		this.#owner = owner
+		this.#limits = limits
 		this.#population = new Population(config.maxConnections, config.maxPerSource)
 	}
 
@@ -74,6 +78,11 @@ export class Listeners {
 	close({ listener, key }: CloseEffect): void {
 		const at = this.#all[listener]
 		if (at !== undefined && at.kind !== 'udp') at.stream.close(key)
+	}
+
+	settle({ listener, key }: SettleEffect): void {
+		const at = this.#all[listener]
+		if (at !== undefined && at.kind !== 'udp') at.stream.settle(key)
 	}
 
 	/** The machines of the PBX. */
@@ -139,7 +148,7 @@ export class Listeners {
 		const isSecure = kind === 'tls' || kind === 'wss'
 		return {
 			...{ index, kind, address, port, proxyProtocol, population: this.#population },
-			limits: { handshakes: maxHandshakes, idleMs },
+			limits: { ...this.#limits, handshakes: maxHandshakes, idleMs },
 			...(isSecure && { tls: tlsFilesOf(this.#config) }),
 			onOpen: ({ key, listener }, isAuthorized) => {
 				if (isSecure && tlsClientCa !== undefined && !isAuthorized) this.close({ type: 'close', listener, key })

@@ -14,6 +14,7 @@ import type {
 	PushEffect,
 	SaveEffect,
 	SendEffect,
+	SettleEffect,
 } from './core/effects.ts'
 import type { Input } from './core/inputs.ts'
 
@@ -21,6 +22,7 @@ import type { Input } from './core/inputs.ts'
 export interface Edges {
 	send(effect: SendEffect): void
 	close(effect: CloseEffect): void
+	settle(effect: SettleEffect): void
 	push(effect: PushEffect): void
 	/** Keeps it from going out, if it has not yet. */
 	cancelPush(pushId: string): void
@@ -92,6 +94,8 @@ export class Loop {
 				return this.#edges.send(effect)
 			case 'close':
 				return this.#edges.close(effect)
+			case 'settle':
+				return this.#edges.settle(effect)
 			case 'push':
 				return this.#edges.push(effect)
 			case 'push-cancel':

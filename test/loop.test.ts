@@ -32,6 +32,7 @@ function world(
 	const edges: Edges = {
 		send: ({ listener, address, port }) => void done.push(`send ${listener} ${address} ${port}`),
 		close: ({ listener, key }) => void done.push(`close ${listener} ${key}`),
+		settle: ({ listener, key }) => void done.push(`settle ${listener} ${key}`),
 		push: ({ pushId }) => done.push(`push ${pushId}`) && undefined,
 		cancelPush: (pushId) => done.push(`cancel ${pushId}`) && undefined,
 		commit: (changes) => {
@@ -60,12 +61,21 @@ describe('the loop', () => {
 			{ type: 'push', pushId: 'p' } as Effect,
 			{ type: 'push-cancel', pushId: 'p' },
 			{ type: 'send', listener: 1, key: '1|::1|2|1', address: '::1', port: 2, bytes: new Uint8Array() },
+			{ type: 'settle', listener: 1, key: '1|::1|2|1' },
 			{ type: 'close', listener: 1, key: '1|::1|2|1' },
 		]
 		const { loop, done } = world((input) => (input.type === 'datagram' ? effects : []))
 		loop.input({ type: 'datagram', flow: FLOW, bytes: new Uint8Array() })
 		loop.input(FIRES)
-		expect(done).toEqual(['send 0 ::1 1', 'event a', 'push p', 'cancel p', 'send 1 ::1 2', 'close 1 1|::1|2|1'])
+		expect(done).toEqual([
+			'send 0 ::1 1',
+			'event a',
+			'push p',
+			'cancel p',
+			'send 1 ::1 2',
+			'settle 1 1|::1|2|1',
+			'close 1 1|::1|2|1',
+		])
 		loop.close()
 	})
 

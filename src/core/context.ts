@@ -65,6 +65,13 @@ export class Context implements Wire {
 		this.effects.push({ type: 'close', listener, key })
 	}
 
+	/** The transport keeps that connection longer than a stranger's, and evicts it for nobody's. */
+	settle(flow: Flow): void {
+		if (!this.isReliable(flow)) return
+		const { listener, key } = flow
+		this.effects.push({ type: 'settle', listener, key })
+	}
+
 	isReliable({ listener }: Destination): boolean {
 		return this.own[listener]?.isReliable ?? false
 	}

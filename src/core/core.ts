@@ -48,6 +48,8 @@ export class Core {
 	readonly #notices: Notices
 	readonly #own: OwnAddresses
 	readonly #refresh: RefreshPushes
+	/** Keys of those it was heard by. */
+	readonly #pbxConnections = new Set<string>()
 	/** When the PBX was last heard. */
 	pbxHeardAt: number | undefined = undefined
 	/** A REGISTER had no answer, and it was told: `pbx-silent`. */
@@ -186,6 +188,7 @@ export class Core {
 
 	#fromPbx(flow: Flow, bytes: Uint8Array, now: number): void {
 		this.pbxHeardAt = now
+		if (this.context.isReliable(flow)) this.#settlePbx(flow)
 		if (this.#toldSilent) {
 			this.#toldSilent = false
 			this.context.event('pbx-back', { address: flow.address })
@@ -194,6 +197,13 @@ export class Core {
 		if (message === undefined) return
 		if (message.status > 0) return this.#isOurs(message) ? this.#response(message, now) : undefined
 		this.#router.fromPbx(message, flow, now)
+	}
+
+	/** It binds nothing by which a connection that it dialled would be known as worth keeping. */
+	#settlePbx(flow: Flow): void {
+		if (this.#pbxConnections.has(flow.key)) return
+		this.#pbxConnections.add(flow.key)
+		this.context.settle(flow)
 	}
 
 	#fromAgent(bound: BoundFlow, bytes: Uint8Array, now: number): void {
@@ -311,6 +321,7 @@ export class Core {
 
 	/** Whoever it reached is asleep as far as anybody can tell, and nobody waits for an answer by it. */
 	#flowClosed(flow: Flow, now: number): void {
+		this.#pbxConnections.delete(flow.key)
 		for (const device of this.devices.cut(flow)) {
 			this.#pings.cut(device, now)
 			this.calls.connectionLost(device, now)

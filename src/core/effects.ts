@@ -2,7 +2,7 @@
 import type { Secret } from '../lib/secret.ts'
 import type { DeviceRecord, HeldCallRecord, PushEnvironment, PushOutcomeRecord, Reach } from './model.ts'
 
-export type Effect = SendEffect | CloseEffect | PushEffect | PushCancelEffect | SaveEffect | EventEffect
+export type Effect = SendEffect | CloseEffect | SettleEffect | PushEffect | PushCancelEffect | SaveEffect | EventEffect
 
 /** Send one message. `bytes` may be kept by the core for retransmission: nobody writes to it. */
 export interface SendEffect {
@@ -18,6 +18,13 @@ export interface SendEffect {
 /** Close that connection; what was sent goes out. */
 export interface CloseEffect {
 	readonly type: 'close'
+	readonly listener: number
+	readonly key: string
+}
+
+/** Keep that connection: a device is bound over it, or it is the PBX's. Again, or where it is no more: nothing. */
+export interface SettleEffect {
+	readonly type: 'settle'
 	readonly listener: number
 	readonly key: string
 }

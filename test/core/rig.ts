@@ -136,6 +136,8 @@ export class Rig {
 	saves: SaveEffect[] = []
 	/** Keys of connections the core had closed. */
 	closed: string[] = []
+	/** Keys of connections the core vouches for. */
+	settled: string[] = []
 	/** Words of all effects in order: `send 100 INVITE`, `save call`, `push`. */
 	order: string[] = []
 	readonly #waiting: SaveEffect[] = []
@@ -172,6 +174,7 @@ export class Rig {
 		this.cancelled = []
 		this.saves = []
 		this.closed = []
+		this.settled = []
 		this.order = []
 	}
 
@@ -245,6 +248,7 @@ export class Rig {
 	#effect(effect: Effect): void {
 		if (effect.type === 'send') this.#sent(effect)
 		else if (effect.type === 'close') this.#closed(effect.key)
+		else if (effect.type === 'settle') this.settled.push(effect.key)
 		else if (effect.type === 'push') this.pushes.push(effect)
 		else if (effect.type === 'push-cancel') this.cancelled.push(effect.pushId)
 		else if (effect.type === 'event') this.events.push(effect)

@@ -137,6 +137,51 @@ describe('a phone on a connection', () => {
 	})
 })
 
+describe('connections the transport may keep', () => {
+	test('are those a device is bound over: from the 2xx of the PBX on, and once', () => {
+		const rig = rigOf()
+		const phone = new Phone('1001', HOME, { token: TOKEN })
+		rig.from(HOME, phone.register())
+		expect(rig.settled).toEqual([])
+		rig.from(PBX, grant(rig.last(PBX, 'REGISTER')))
+		expect(rig.settled).toEqual([HOME.key])
+		bind(rig, phone)
+		bind(rig, new Phone('1002', HOME))
+		expect(rig.settled).toEqual([HOME.key])
+		phone.flow = AWAY
+		bind(rig, phone)
+		expect(rig.settled).toEqual([HOME.key, AWAY.key])
+	})
+
+	test('are not those of a REGISTER that is refused, asks, or signs off', () => {
+		const rig = rigOf()
+		const phone = new Phone('1001', HOME)
+		rig.from(HOME, phone.register())
+		rig.from(PBX, answerTo(rig.last(PBX, 'REGISTER'), 403))
+		for (const shape of [{ contact: '' }, { expires: 0 }]) {
+			rig.from(HOME, phone.register(shape))
+			rig.from(PBX, grant(rig.last(PBX, 'REGISTER')))
+		}
+		expect(rig.settled).toEqual([])
+	})
+
+	test('are those the PBX dialled, from its first word on, and once for each', () => {
+		const rig = rigOf({ pbxListener: 1, trust: ['192.0.2.0/24'] })
+		const [first, second] = [streamOf(PBX.address, 50_000, 3), streamOf(PBX.address, 50_000, 4)]
+		for (const flow of [first, first, second]) rig.from(flow, requestText('OPTIONS'))
+		expect(rig.settled).toEqual([first.key, second.key])
+		close(rig, first)
+		rig.from(first, requestText('OPTIONS'))
+		expect(rig.settled).toEqual([first.key, second.key, first.key])
+	})
+
+	test('are no datagrams', () => {
+		const rig = rigOf()
+		bind(rig, new Phone('1001', flowOf('203.0.113.7', 5060)))
+		expect(rig.settled).toEqual([])
+	})
+})
+
 describe('a connection that is closed', () => {
 	test('its device is background at once, and a call wakes it without asking', () => {
 		const { rig } = bound()

@@ -329,6 +329,7 @@ export class Devices implements Timed {
 		if (bound === undefined) {
 			bound = new BoundFlow(device.flow)
 			this.#flows.set(device.flow.key, bound)
+			this.#context.settle(device.flow)
 		}
 		bound.devices.set(device.agent.aor, device)
 	}
