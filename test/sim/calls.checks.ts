@@ -144,7 +144,7 @@ export function ghosts(ledger: Ledger): string[] {
 	})
 }
 
-/** The push was refused, or it had answered by then. One that APNs gave no answer to may have been delivered. */
+/** The push was refused, or it had answered or declined by then. One that APNs gave no answer to may have been delivered. */
 function isGone(ledger: Ledger, hold: Hold, until: number): boolean {
 	return ledger.entries.slice(hold.index, until).some((entry) => {
 		if (entry.kind === 'push-result') {
@@ -153,7 +153,7 @@ function isGone(ledger: Ledger, hold: Hold, until: number): boolean {
 			return pushId === hold.pushId && !mayBeThere
 		}
 		if (entry.kind === 'in') return entry.message.via.branch === hold.branch
-		return false
+		return entry.kind === 'declined' && entry.deviceId === hold.deviceId && idOf(ledger, entry.callId) === hold.callId
 	})
 }
 

@@ -9,6 +9,7 @@ import { LAZY_COMMIT_MS, OWED_RETRY_MS, owed } from '../../src/loop.ts'
 import { parse } from '../../src/sip/parse.ts'
 import type { Agenda } from './agenda.ts'
 import type { Chance } from './chance.ts'
+import type { Visit } from './links.ts'
 import type { Network } from './network.ts'
 import type { Record } from './record.ts'
 import { SimStore } from './store.ts'
@@ -108,6 +109,15 @@ export class SimGateway {
 		if (this.#live(life)) this.input(input)
 	}
 
+	/** As src/status/call-routes.ts has it. */
+	visit(visit: Visit): void {
+		if (this.core === undefined) return
+		const { agenda, record } = this.#parts
+		const verdict = this.core.calls.look(visit.token, agenda.now)
+		record.begin(agenda.now, { kind: 'visited', ...visit, verdict })
+		if (visit.method === 'POST' && verdict.kind === 'ringing') this.input({ ...verdict, type: 'decline' })
+	}
+
 	input(input: Input): void {
 		const { core } = this
 		if (core === undefined) return
@@ -152,6 +162,8 @@ export class SimGateway {
 		else if (input.type === 'committed') record.begin(now, { kind: 'committed', tickets: input.tickets })
 		else if (input.type === 'commit-failed')
 			record.begin(now, { kind: 'commit-failed', tickets: input.tickets, reason: input.reason })
+		else if (input.type === 'decline')
+			record.begin(now, { kind: 'declined', callId: input.callId, deviceId: input.deviceId })
 		else record.begin(now, { kind: input.type === 'pbx-resolved' ? 'resolved' : 'fires' })
 	}
 

@@ -6,6 +6,7 @@ import { Phone, type PushDialect } from '../../src/demo/phone.ts'
 import type { Agenda } from './agenda.ts'
 import type { Chance } from './chance.ts'
 import { Driver } from './driver.ts'
+import type { LinkPlan } from './links.ts'
 import type { Network } from './network.ts'
 
 /** What it does when a push arrives. */
@@ -33,6 +34,8 @@ export interface HandsetPlan {
 	readonly saysTrying: boolean
 	/** Pushes to it do this, by turns. */
 	readonly wakings: readonly Waking[]
+	/** What its app does with the address in a push, by turns; none: nothing. */
+	readonly links: readonly LinkPlan[]
 	/** What becomes of the calls that ring here, by turns. */
 	readonly manners: readonly Manner[]
 }

@@ -67,8 +67,8 @@ export function followed(ledger: Ledger): string[] {
 	})
 }
 
-/** Not refused, not taken back, not answered, not removed, not lost with a kill. */
-function isWaiting(ledger: Ledger, hold: Hold, until: number): boolean {
+/** Not refused, not taken back, not answered, not declined, not removed, not lost with a kill. */
+export function isWaiting(ledger: Ledger, hold: Hold, until: number): boolean {
 	return ledger.entries.slice(hold.index, until).every((entry) => {
 		if (entry.kind === 'killed')
 			return entry.stored.calls.some(({ branches }) => branches.some(({ branch }) => branch === hold.branch))
@@ -79,7 +79,7 @@ function isWaiting(ledger: Ledger, hold: Hold, until: number): boolean {
 				entry.message.via.branch !== hold.branch &&
 				!(entry.message.method === 'CANCEL' && entry.message.callId === hold.callId)
 			)
-		return true
+		return entry.kind !== 'declined' || ledger.storedCallIds.get(entry.callId) !== hold.callId
 	})
 }
 

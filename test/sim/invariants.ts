@@ -20,6 +20,7 @@ import {
 	withInvite,
 } from './holds.checks.ts'
 import { Ledger } from './ledger.ts'
+import { declinedAtOnce, leftInPeace, toldTruly, unforgeable } from './links.checks.ts'
 import { MET } from './met.ts'
 import { messagedOnce, toItsToken } from './notices.checks.ts'
 import { qualifiedAsTold, suspectedRightly, toldByTurns } from './reach.checks.ts'
@@ -56,6 +57,10 @@ export const INVARIANTS: Readonly<Record<string, Check>> = {
 	'11. and no INVITE once it has ended the call itself': toldOnce,
 	'12. memory held for strangers is bounded': noted('12'),
 	'13. nothing secret is shown': noted('13'),
+	'the address in a push cannot be made up, nor turned to another device': unforgeable,
+	'and says of its call what is so': toldTruly,
+	'a call declined by it ends at once with 603': declinedAtOnce,
+	'and its INVITE does not go to who declined it': leftInPeace,
 	'nothing is left behind': settled,
 	'an agent is told to be out of reach and back by turns': toldByTurns,
 	'the PBX hears by OPTIONS what the contact centre was told': qualifiedAsTold,

@@ -35,6 +35,10 @@ function words(world: World, entry: Entry): string {
 			return `  gateway → APNs: ${entry.push.pushId} for ${entry.callId}`
 		case 'push-result':
 			return `APNs → gateway: ${entry.result.pushId} ${entry.result.outcome.kind}`
+		case 'visited':
+			return `${entry.who} → gateway: ${entry.method} ${entry.token} of ${entry.pushId}: ${entry.verdict.kind}`
+		case 'declined':
+			return `  call ${entry.callId} is declined by the app of device ${entry.deviceId}`
 		case 'save':
 			return `  save ${entry.save.ticket}: ${entry.save.changes.map(({ table, op }) => `${table} ${op}`).join(', ')}`
 		case 'event':

@@ -9,6 +9,7 @@ import { RESTARTS } from './exchange.ts'
 import { type Handset, isRowOf, names } from './handset.ts'
 import { keyOf } from './network.ts'
 import {
+	type Declined,
 	type Entry,
 	type In,
 	type Killed,
@@ -18,6 +19,7 @@ import {
 	type PushResult,
 	type Save,
 	SWITCHED_OFF,
+	type Visited,
 } from './record.ts'
 import { isPbx } from './scenario.ts'
 import type { World } from './world.ts'
@@ -86,6 +88,9 @@ export class Ledger {
 	readonly toAgents: Call[] = []
 	readonly ins: In[] = []
 	readonly outs: Out[] = []
+	/** Uses of the address in a push. */
+	readonly visits: Visited[] = []
+	readonly declines: Declined[] = []
 	/** Which phone a device id stands for, from which place in the record on. */
 	readonly #devices = new Map<number, { readonly index: number; readonly handset: Handset | undefined }[]>()
 	readonly #toAgentsById = new Map<string, Call>()
@@ -223,6 +228,8 @@ export class Ledger {
 		else if (entry.kind === 'push') (entry.push.kind === 'voip' ? this.pushes : this.notices).push(entry)
 		else if (entry.kind === 'push-result') this.pushResults.push(entry)
 		else if (entry.kind === 'killed') this.kills.push(entry)
+		else if (entry.kind === 'visited') this.visits.push(entry)
+		else if (entry.kind === 'declined') this.declines.push(entry)
 		else if (entry.kind === 'note') {
 			this.notes.push(entry)
 			if (entry.text === SWITCHED_OFF) this.settledIndex = entry.index

@@ -2,7 +2,7 @@
 import { DELIVERED } from './handset.ts'
 import { isFinal, type Ledger } from './ledger.ts'
 import { RARE } from './rare.ts'
-import type { In } from './record.ts'
+import type { In, Visited } from './record.ts'
 import { isPbx } from './scenario.ts'
 
 export type Count = (ledger: Ledger) => number
@@ -21,6 +21,11 @@ const said =
 	(of: (entry: In) => boolean): Count =>
 	({ ins }) =>
 		count(ins, of)
+
+const visited =
+	(of: (entry: Visited) => boolean): Count =>
+	({ visits }) =>
+		count(visits, of)
 
 const HOSTILE: Readonly<Record<string, Count>> = {
 	'the network loses a datagram': ({ world }) => world.network.lost,
@@ -63,6 +68,19 @@ const HOSTILE: Readonly<Record<string, Count>> = {
 		count(notices, ({ push }) => push.kind === 'background'),
 	'APNs loses a push': noted(/^APNs: loses/),
 	'APNs delivers a push twice': deliveredTwice,
+
+	'an app asks for its call by the address in its push': visited(
+		({ method, verdict }) => method === 'GET' && verdict.kind === 'ringing',
+	),
+	'an app declines by it': ({ declines }) => declines.length,
+	'an app declines by it again, or when its call is over': visited(
+		({ method, verdict }) => method === 'POST' && verdict.kind === 'ended',
+	),
+	'an app comes with it when its time is up': visited(
+		({ make, verdict }) => make === 'genuine' && verdict.kind === 'forged',
+	),
+	'an address is forged': visited(({ make }) => make === 'forged'),
+	'an address is turned to another device': visited(({ make }) => make === 'turned'),
 
 	'the gateway is killed': ({ kills }) => kills.length,
 	'the gateway is killed in the middle of a turn': ({ kills }) => count(kills, ({ midTurn }) => midTurn),

@@ -174,7 +174,7 @@ function planOf(agent: string, n: number): HandsetPlan {
 		...{ name: agent, agent, domain: DOMAIN, password: `secret-of-${agent}`, gateway: GATEWAY, nat: undefined },
 		self: { address: `203.0.113.${10 + n}`, port: 5_060 },
 		instance: `urn:uuid:${agent}`,
-		...{ token: '', ordinary: '', push: { dialect: 'none' }, expiresSec: EXPIRES_SEC, expiresIn: 'header' },
+		...{ token: '', ordinary: '', push: { dialect: 'none' }, expiresSec: EXPIRES_SEC, expiresIn: 'header', links: [] },
 		wakings: ['in-place'],
 		manners: [{ kind: 'answer', afterMs: 500, talkMs: 2_000 }],
 		saysTrying: false,

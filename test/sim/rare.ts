@@ -1,7 +1,7 @@
 /** Interleavings in which faults were found, or are likely: the weights of the world are such that each is met often enough. */
 import { Header } from '../../src/sip/headers.ts'
 import { RESTARTS } from './exchange.ts'
-import { type Hold, isFinal, type Ledger, type Offer } from './ledger.ts'
+import { type Hold, isFinal, type Ledger, type Offer, STORED_MS } from './ledger.ts'
 import type { Count } from './met.ts'
 import { keyOf } from './network.ts'
 import type { Entry, In, Out } from './record.ts'
@@ -25,6 +25,9 @@ export const RARE: Readonly<Record<string, Count>> = {
 	'a push is refused, and the gateway killed before its call is over': refusedThenKilled,
 	'the PBX calls before its name is resolved': calledUnresolved,
 	'a phone registers before APNs has answered its push': registeredBeforeOutcome,
+	'a call is declined by the address in its push while a phone rings': declinedWhileRinging,
+	'a phone registers after it declined by that address': declinedAndBack,
+	'the gateway is killed after a call was declined by that address': declinedAndKilled,
 	'a phone is heard to say 100, and not to ring, until its call is over': triedOnly,
 	'a phone registers anew after it was heard to say no more than 100': triedAndBack,
 }
@@ -59,6 +62,30 @@ function triedAndBack(ledger: Ledger): number {
 		const isReleased = ledger.entries[out.cause]!.kind === 'committed'
 		return isReleased && onlyTried(ledger, branch, out.index)
 	})
+}
+
+function declinedWhileRinging(ledger: Ledger): number {
+	return count(ledger.declines, ({ callId, index }) => {
+		const offers = ledger.offers.filter((offer) => offer.callId === ledger.storedCallIds.get(callId))
+		return offers.some(({ branch }) => {
+			const said = ledger.answers(branch).filter((answer) => answer.index < index)
+			return said.some(({ message }) => message.status > 100) && said.every(({ message }) => message.status < 200)
+		})
+	})
+}
+
+function declinedAndBack(ledger: Ledger): number {
+	return count(ledger.declines, ({ deviceId, index, at }) => {
+		const handset = ledger.handset(deviceId, index)
+		if (handset === undefined) return false
+		return ledger.commits(handset).some((commit) => commit.index > index && commit.at < at + A_MINUTE_MS)
+	})
+}
+
+function declinedAndKilled({ declines, kills }: Ledger): number {
+	return count(declines, ({ index, at }) =>
+		kills.some((kill) => kill.index > index && kill.at > at + STORED_MS && kill.at < at + A_MINUTE_MS),
+	)
 }
 
 /** A REGISTER is accepted after a later one of the same agent was. */

@@ -1,7 +1,7 @@
 /** What the PBX and the contact centre are told of agents and devices: that the two agree, and that it is so. */
 import { GHOST_MS } from '../../src/core/wake/device-branch.ts'
 import type { Ledger } from './ledger.ts'
-import type { Entry, In } from './record.ts'
+import type { Entry, In, Visited } from './record.ts'
 import { DOMAIN, isPbx } from './scenario.ts'
 
 type Told = Extract<Entry, { kind: 'event' }>
@@ -51,10 +51,15 @@ export function suspectedRightly(ledger: Ledger): string[] {
 		/* a wake that could not be stored is forgotten by the next start */
 		const isStored = !before.some(({ kind }) => kind === 'commit-failed')
 		const woke = before.some((e) => e.kind === 'event' && e.name === 'device-woke' && e.fields['device'] === device)
+		const asked = before.some((e) => e.kind === 'visited' && e.life === entry.life && isOwn(ledger, e, device))
 		const pushed = ledger.holds.some(({ deviceId, at }) => deviceId === device && at <= entry.at - windowMs)
-		if (pushed && !(woke && isStored)) return []
-		return [`device ${device} is suspect ${pushed ? 'although it woke' : 'without a push'}`]
+		if (pushed && !(woke && isStored) && !asked) return []
+		return [`device ${device} is suspect ${pushed ? 'although it woke, or asked' : 'without a push'}`]
 	})
+}
+
+function isOwn({ holds }: Ledger, { make, pushId }: Visited, device: unknown): boolean {
+	return make === 'genuine' && holds.some((hold) => hold.pushId === pushId && hold.deviceId === device)
 }
 
 function isIn({ at }: Entry, end: Entry, windowMs: number): boolean {

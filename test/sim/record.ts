@@ -3,8 +3,10 @@
 import type { EventName, EventValue, PushEffect, SaveEffect } from '../../src/core/effects.ts'
 import type { PushResultInput } from '../../src/core/inputs.ts'
 import type { DeviceRecord, HeldCallRecord } from '../../src/core/model.ts'
+import type { CallVerdict } from '../../src/core/snapshot.ts'
 import type { Endpoint } from '../../src/demo/dialog.ts'
 import type { SipMessage } from '../../src/sip/message.ts'
+import type { Visit } from './links.ts'
 
 /** What the world notes when the last part of its run begins. */
 export const SWITCHED_OFF = 'is switched off'
@@ -31,6 +33,11 @@ export type Killed = At & {
 	readonly stored: { readonly devices: readonly DeviceRecord[]; readonly calls: readonly HeldCallRecord[] }
 }
 
+/** An app came with the address of its push. */
+export type Visited = At & Visit & { readonly kind: 'visited'; readonly verdict: CallVerdict }
+/** And declined: `callId` is the gateway's id. */
+export type Declined = At & { readonly kind: 'declined'; readonly callId: string; readonly deviceId: number }
+
 export type Note = At & { readonly kind: 'note'; readonly who: string; readonly text: string }
 export type Started = At & { readonly kind: 'started'; readonly bound: readonly number[] }
 
@@ -41,6 +48,8 @@ export type Entry =
 	| PushResult
 	| Save
 	| Killed
+	| Visited
+	| Declined
 	| (At & { readonly kind: 'fires' })
 	/** The gateway knows the PBX's address. */
 	| (At & { readonly kind: 'resolved' })

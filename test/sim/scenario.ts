@@ -7,6 +7,7 @@ import type { ApnsMood } from './apns.ts'
 import type { Chance } from './chance.ts'
 import type { Disk } from './gateway.ts'
 import type { HandsetPlan, Manner, Waking } from './handset.ts'
+import type { LinkPlan } from './links.ts'
 import type { Weather } from './network.ts'
 
 export const DOMAIN = 'pbx.example'
@@ -70,12 +71,13 @@ export function scenarioOf(chance: Chance): Scenario {
 		events: eventsOf(chance),
 	}
 	/* drawn last: what was drawn before stays as it was */
-	return {
+	const noted = {
 		...scenario,
 		settings: { ...scenario.settings, minExpiresSec: chance.is(0.25) ? 120 : 0 },
 		handsets: scenario.handsets.map((plan) => (chance.is(0.3) ? withOrdinary(plan, chance.hex(64)) : plan)),
 		messages: chance.is(0.5) ? chance.between(1, 4) : 0,
 	}
+	return { ...noted, handsets: noted.handsets.map((plan) => ({ ...plan, links: linksOf(chance) })) }
 }
 
 /** As linphone has it: a second token, for all that is no call. */
@@ -184,6 +186,7 @@ function handsetOf(chance: Chance, agent: string, n: number, i: number): Handset
 		push: dialectOf(chance, token),
 		expiresSec: chance.one([20, 60, 600, 3_600]),
 		expiresIn: chance.one(['header', 'contact']),
+		links: [],
 		wakings: Array.from({ length: 4 }, () => wakingOf(chance)),
 		manners: Array.from({ length: 4 }, () => mannerOf(chance)),
 		saysTrying: chance.is(0.4),
@@ -195,6 +198,14 @@ function dialectOf(chance: Chance, token: string): PushDialect {
 	if (chance.is(0.3)) return { dialect: 'legacy', type: 'apple', appId: TOPIC, token }
 	const provider = chance.one(['apns', 'apns', 'apns.dev'])
 	return { dialect: 'rfc8599', provider, param: `ABCDE12345.${TOPIC}`, prid: chance.is(0.5) ? `${token}:voip` : token }
+}
+
+function linksOf(chance: Chance): LinkPlan[] {
+	if (chance.is(0.6)) return []
+	return Array.from({ length: 3 }, () => ({
+		kind: chance.one(['unused', 'asks', 'declines', 'declines', 'repeats', 'is forged', "is another's"]),
+		afterMs: chance.is(0.8) ? chance.between(50, 4_000) : chance.between(4_000, 100_000),
+	}))
 }
 
 function wakingOf(chance: Chance): Waking {

@@ -8,6 +8,7 @@ import { Chance } from './chance.ts'
 import { type CallPlan, Exchange } from './exchange.ts'
 import { SimGateway } from './gateway.ts'
 import { Handset } from './handset.ts'
+import { Links } from './links.ts'
 import { CALM, Network } from './network.ts'
 import { Queue } from './queue.ts'
 import { Record, SWITCHED_OFF } from './record.ts'
@@ -61,6 +62,7 @@ export class World {
 	readonly watch: Watch
 	readonly begin = BEGIN
 	readonly #apns: SimApns
+	readonly #links: Links
 	readonly #strangers: Strangers
 	/** Who sends messages, when, and to whom. */
 	readonly #writer: Chance
@@ -86,6 +88,7 @@ export class World {
 		const apns = { agenda, chance: seeds.fork(), mood: scenario.mood, answer, note: aside }
 		this.#apns = new SimApns({ ...apns, deliver: (push) => this.#deliver(push) })
 		this.gateway = this.#makeGateway(seeds.fork())
+		this.#links = new Links(agenda, this.gateway)
 		this.exchange = new Exchange({ ...scenario.pbx, self: PBX, domain: DOMAIN }, agenda, seeds.fork(), network, note)
 		this.handsets = scenario.handsets.map((plan) => new Handset(plan, agenda, seeds.fork(), network, note))
 		this.watch = new Watch(this.record, this.gateway.store, this.handsets)
@@ -135,8 +138,12 @@ export class World {
 		})
 	}
 
-	#deliver({ token, pushId }: PushEffect): void {
-		this.handsets.find(({ plan }) => [plan.token, plan.ordinary].includes(token.reveal()))?.pushed(pushId)
+	#deliver(push: PushEffect): void {
+		const token = push.token.reveal()
+		const handset = this.handsets.find(({ plan }) => [plan.token, plan.ordinary].includes(token))
+		if (handset === undefined) return
+		this.#links.delivered(push, handset.plan)
+		handset.pushed(push.pushId)
 	}
 
 	#plan(): void {
