@@ -58,6 +58,7 @@ export interface KindValue {
 	readonly domain: string
 	readonly url: string
 	readonly webhook: string
+	readonly header: string
 	readonly appleId: string
 	readonly topic: string
 	readonly secret: Secret
@@ -87,6 +88,7 @@ export const KINDS: { readonly [K in Kind]: KindRule<KindValue[K]> } = {
 	domain: { metavar: 'DOMAIN', example: 'pbx.example.com', read: readDomain },
 	url: { metavar: 'URL', example: 'https://api.push.apple.com', read: readUrl },
 	webhook: { metavar: 'URL', example: 'https://desk.example.com/push-events', read: readWebhook },
+	header: { metavar: 'NAME', example: 'X-Client-Address', read: readHeader },
 	appleId: { metavar: 'ID', example: 'ABC123DEFG', read: readAppleId },
 	topic: { metavar: 'TOPIC', example: 'com.example.app.voip', read: readTopic },
 	secret: { metavar: 'SECRET', example: '@/etc/push-gateway/token', read: readSecret },
@@ -101,6 +103,8 @@ export const SECRET_MIN_LENGTH = 16
 export const HOST_MAX_LENGTH = 253
 
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/
+/** Longer ones are read by nobody. */
+const OWN_HEADER = /^X-[A-Za-z0-9-]{1,61}$/i
 const APPLE_ID = /^[A-Za-z0-9]{10}$/
 const VOIP_TOPIC = /^[A-Za-z0-9.-]+\.voip$/
 const UNIT_MS: ReadonlyMap<string, number> = new Map([
@@ -290,6 +294,13 @@ function readWebhook(text: string): Reading<string> {
 	const host = match ? readHostPort(match[2]!) : undefined
 	if (!match || !host?.ok) return wrong('must be http:// or https:// with a host and perhaps a path, without user or #')
 	return right(`${match[1]!.toLowerCase()}://${match[2]!.toLowerCase()}${match[3] ?? '/'}`)
+}
+
+/** Any other name may mean something in SIP, and would be taken away from those who use it. */
+function readHeader(text: string): Reading<string> {
+	return OWN_HEADER.test(text)
+		? right(text)
+		: wrong('must begin with X- and go on with letters, digits and hyphens, such as X-Client-Address')
 }
 
 function readAppleId(text: string): Reading<string> {

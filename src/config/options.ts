@@ -71,6 +71,13 @@ export const OPTIONS = {
 		help: 'further addresses or networks of the PBX',
 		doc: 'Calls from these sources are calls from the PBX: name nothing but PBX machines.',
 	},
+	clientAddressHeader: {
+		flag: 'client-address-header',
+		kind: 'header',
+		group: 'PBX',
+		help: "header that tells the PBX a phone's address",
+		doc: 'In every request of a phone: its address, port and transport as the gateway sees them, 198.51.100.7:40007;transport=udp. What a phone or the PBX sends under that name goes no further. Without it nothing is added.',
+	},
 	pbxExpiresMs: {
 		flag: 'pbx-expires',
 		kind: 'duration',

@@ -10,6 +10,7 @@ export function settingsOf(config: Config, version: string): Settings {
 		advertised: ownNamesOf(config),
 		pbxListener: pbxListenerOf(config),
 		pbxPingMs: config.pbxPingMs,
+		clientAddressHeader: config.clientAddressHeader ?? '',
 		trust: config.trust,
 		pingIntervalMs: config.pingIntervalMs,
 		pingTimeoutMs: config.pingTimeoutMs,

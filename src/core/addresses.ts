@@ -14,6 +14,7 @@ const URI_PARAMS: Readonly<Record<Transport, string>> = {
 }
 
 export interface OwnAddress {
+	readonly transport: Transport
 	/** `host:port`. */
 	readonly hostPort: string
 	/** In lower case and without brackets. */
@@ -36,6 +37,7 @@ export function ownAddresses({ advertised }: Settings): readonly OwnAddress[] {
 function ownAddress({ host, port, transport }: Advertised): OwnAddress {
 	const hostPort = `${host}:${port}`
 	return {
+		transport,
 		hostPort,
 		host: (host.startsWith('[') ? host.slice(1, -1) : host).toLowerCase(),
 		port,

@@ -20,6 +20,8 @@ export interface Settings {
 	readonly pbxListener: number
 	/** How long a machine of the PBX may say nothing before it is asked; 0: it is never asked. */
 	readonly pbxPingMs: number
+	/** The header that tells the PBX where a phone is; '' for none. Nobody else may send it, either way. */
+	readonly clientAddressHeader: string
 	/** CIDRs trusted as the PBX besides `--pbx` itself. */
 	readonly trust: readonly string[]
 	/** 0: no pings. */

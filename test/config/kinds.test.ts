@@ -47,12 +47,17 @@ const RIGHT: readonly (readonly [Kind, string, unknown])[] = [
 	['webhook', 'HTTP://Desk.Example:81', 'http://desk.example:81/'],
 	['webhook', 'https://[2001:db8::1]/Hook?k=A&b', 'https://[2001:db8::1]/Hook?k=A&b'],
 	['webhook', 'https://desk.example?k=A', 'https://desk.example?k=A'],
+	['header', 'x-Client-Address', 'x-Client-Address'],
 	['appleId', 'ABC123DEFG', 'ABC123DEFG'],
 	['topic', 'com.example.app.voip', 'com.example.app.voip'],
 ]
 
 const WRONG: readonly (readonly [Kind, string])[] = [
 	['duration', ''],
+	['header', 'Contact'],
+	['header', 'X-'],
+	['header', 'X-A: b'],
+	['header', `X-${'a'.repeat(62)}`],
 	['duration', '-1'],
 	['duration', '5d'],
 	['duration', '1e3'],

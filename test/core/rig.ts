@@ -37,6 +37,7 @@ export const SETTINGS: Settings = {
 	domain: DOMAIN,
 	advertised: [{ host: 'gw.example', port: 5060, transport: 'UDP' }],
 	pbxListener: 0,
+	clientAddressHeader: '',
 	pbxPingMs: 0,
 	trust: [],
 	pingIntervalMs: 5_000,

@@ -20,6 +20,7 @@ const SETTINGS: Settings = {
 	domain: 'pbx.example',
 	advertised: [{ host: '192.0.2.1', port: 5060, transport: 'UDP' }],
 	pbxListener: 0,
+	clientAddressHeader: '',
 	pbxPingMs: 0,
 	trust: [],
 	pingIntervalMs: 5000,

@@ -163,6 +163,7 @@ function settingsOf(): Settings {
 		domain: DOMAIN,
 		advertised: [{ host: GATEWAY.address, port: GATEWAY.port, transport: 'UDP' }],
 		pbxListener: 0,
+		clientAddressHeader: '',
 		pbxPingMs: 5_000,
 		pushEnabled: false,
 		registerRate: 0,

@@ -93,6 +93,7 @@ function settingsOf(chance: Chance): Settings {
 		domain: DOMAIN,
 		advertised: [{ host: GATEWAY.address, port: GATEWAY.port, transport: 'UDP' }],
 		pbxListener: 0,
+		clientAddressHeader: '',
 		pbxPingMs: chance.one([0, 5_000]),
 		trust: [],
 		pingIntervalMs: chance.is(0.25) ? 0 : 5_000,

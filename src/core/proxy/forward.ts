@@ -3,6 +3,7 @@ import { headerParam, parseNameAddr, setHeaderParam, splitList } from '../../sip
 import { Edit } from '../../sip/edit.ts'
 import { Header, type HeaderId } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
+import { hostPort } from '../../sip/uri.ts'
 import type { Destination } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { Flow } from '../model.ts'
@@ -35,9 +36,24 @@ export function forwardEdit(
 	return edit
 }
 
+/** `--client-address-header`: where a phone is, in what it asks of the PBX; one of its own making goes. */
+export function tellClient(context: Context, edit: Edit, { listener, address, port }: Flow): void {
+	const { clientAddressHeader: name } = context.settings
+	if (name === '') return
+	const transport = context.ownAt(listener).transport.toLowerCase()
+	edit.removeNamed(name.toLowerCase()).append(name, `${hostPort(address, port)};transport=${transport}`)
+}
+
+/** Nobody but the gateway says where a phone is, and to nobody but the PBX. */
+export function hideClient(context: Context, edit: Edit): void {
+	const { clientAddressHeader: name } = context.settings
+	if (name !== '') edit.removeNamed(name.toLowerCase())
+}
+
 /** §16.7 step 9: an answer of the PBX on its way to a phone. */
 export function answerEdit(context: Context, answer: SipMessage, to: Destination): Edit {
 	const edit = new Edit(answer).popVia()
+	hideClient(context, edit)
 	return context.isReliable(to) ? edit.addLength() : edit
 }
 

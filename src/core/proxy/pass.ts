@@ -20,7 +20,7 @@ import type {
 import type { Context } from '../context.ts'
 import type { HopUser, PbxRequests } from '../pbx/hops.ts'
 import type { Target } from '../pbx/target.ts'
-import { answerEdit, masqueradeContact, stripPushParams, upstreamStatus } from './forward.ts'
+import { answerEdit, hideClient, masqueradeContact, stripPushParams, upstreamStatus } from './forward.ts'
 import { hangUp, NOBODY } from './hang-up.ts'
 
 /** RFC 3261 §16.6 step 11: timer C, "MUST be larger than 3 minutes". */
@@ -191,7 +191,7 @@ export class Pass implements HopUser, Timed {
 		const { stableContact } = this.#options
 		/* towards the phone a 503 stays one: there is no other PBX to try (§16.7 step 6) */
 		if (stableContact === undefined) return answerEdit(this.#context, answer, this.server.answerTo).finish()
-		return phoneAnswer(this.server, this.#request, answer, stableContact)
+		return phoneAnswer(this.#context, this.server, this.#request, answer, stableContact)
 	}
 
 	#sendCancel(now: number): void {
@@ -226,6 +226,7 @@ export function hasNextVia(answer: SipMessage): boolean {
 
 /** A phone's answer as the PBX may see it: our Via off, its Contact ours, no push parameters, 503 as 500. */
 export function phoneAnswer(
+	context: Context,
 	server: ServerTransaction,
 	request: SipMessage,
 	answer: SipMessage,
@@ -233,14 +234,15 @@ export function phoneAnswer(
 ): Uint8Array {
 	if (answer.status === 503)
 		return response(request, server.answerTo, 500, { toTag: answer.toTag, reason: 'Server Internal Error' })
-	return masqueradedAnswer(answer, stableContact)
+	return masqueradedAnswer(context, answer, stableContact)
 }
 
 /** The same of an answer that is no 503. */
-export function masqueradedAnswer(answer: SipMessage, stableContact: string): Uint8Array {
+export function masqueradedAnswer(context: Context, answer: SipMessage, stableContact: string): Uint8Array {
 	const edit = new Edit(answer).popVia()
 	masqueradeContact(edit, answer, stableContact)
 	stripPushParams(edit, answer)
+	hideClient(context, edit)
 	return edit.finish()
 }
 

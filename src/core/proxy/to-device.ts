@@ -9,7 +9,7 @@ import { deviceOfPurr } from '../registrar/purr.ts'
 import type { Calls } from '../wake/calls.ts'
 import type { Notices } from '../wake/notices.ts'
 import { DeviceRequest, type DeviceRequests, DIALOG_HOLD_MS } from './device-request.ts'
-import { addRecordRoute, forwardEdit, needsRecordRoute, newBranch, stripPushParams } from './forward.ts'
+import { addRecordRoute, forwardEdit, hideClient, needsRecordRoute, newBranch, stripPushParams } from './forward.ts'
 import { HeldMessage, MAX_HELD_MESSAGES, MAX_HELD_MESSAGES_PER_AGENT } from './held-message.ts'
 import type { PassOptions } from './pass.ts'
 import { ALLOW, type Passes, RETRY_SOON } from './passes.ts'
@@ -197,6 +197,7 @@ export class ToDevice implements DeviceRequests {
 		if (needsRecordRoute(request.method))
 			addRecordRoute(this.context, edit, source.listener, listener, device.routeToken)
 		stripPushParams(edit, request)
+		hideClient(this.context, edit)
 		return edit.finish()
 	}
 
@@ -218,6 +219,7 @@ export class ToDevice implements DeviceRequests {
 			this.#dialogTarget(request, device, route),
 		)
 		removeOwnRoute(edit, request, route)
+		hideClient(this.context, edit)
 		this.context.send(device.flow, edit.finish())
 	}
 

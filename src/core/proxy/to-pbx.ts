@@ -19,6 +19,7 @@ import {
 	needsRecordRoute,
 	newBranch,
 	stripPushParams,
+	tellClient,
 } from './forward.ts'
 import { endingOf, type PassObserver } from './pass.ts'
 import { type Passes, RETRY_SOON } from './passes.ts'
@@ -91,6 +92,7 @@ export class ToPbx {
 		edit.remove(Header.PAssertedIdentity).remove(Header.RemotePartyId)
 		if (this.#filter.prefersAnother(request, bound)) edit.remove(Header.PPreferredIdentity)
 		stripPushParams(edit, request)
+		tellClient(this.#context, edit, flow)
 		if (request.method === 'ACK') return this.#context.send(to, edit.finish())
 		const pass = this.#passes.pass(request, flow, true, { stableContact: undefined, observer, aor: device.agent.aor })
 		/* a dialog lives in one machine, and nowhere else (RFC 3261 §12) */

@@ -8,7 +8,7 @@ import type { CommitWaiter, Context } from '../context.ts'
 import type { Flow } from '../model.ts'
 import type { HopUser, PbxRequests } from '../pbx/hops.ts'
 import type { Target } from '../pbx/target.ts'
-import { answerEdit, forwardEdit, newBranch } from '../proxy/forward.ts'
+import { answerEdit, forwardEdit, newBranch, tellClient } from '../proxy/forward.ts'
 import { hasNextVia } from '../proxy/pass.ts'
 import { Bindings, MIN_PUSH_EXPIRES_SEC } from './bindings.ts'
 import { isStale } from './challenge.ts'
@@ -93,6 +93,7 @@ export class Registration implements HopUser, CommitWaiter {
 		if (this.#request.requestUri?.host !== context.settings.domain) edit.uri(`sip:${context.settings.domain}`)
 		this.#rewriteContact(edit, now)
 		for (const provider of this.#caps) edit.append('Feature-Caps', featureCaps(provider))
+		tellClient(context, edit, this.#flow)
 		pbx.open(branch, edit.finish(), first, this, now)
 	}
 

@@ -76,7 +76,7 @@ export class AgentCall implements BranchOwner, Timed {
 		this.#holdTime = new HoldTime(invite, record.receivedAt, calls.context.settings.holdMs, record.holdUntil)
 		this.#patience = new Patience(calls.context, this)
 		this.#holdEnds = new Deadline<Due>({ owner: this, event: 'hold' })
-		this.#caller = new Caller(server, invite, source, record.toTag, calls.stableContact(agent))
+		this.#caller = new Caller(calls.context, server, invite, source, record.toTag, calls.stableContact(agent))
 	}
 
 	/** A call that just came: one branch for each device. */
@@ -367,7 +367,8 @@ export class AgentCall implements BranchOwner, Timed {
 		this.#reasons = ANSWERED_ELSEWHERE
 		this.#close('answered', now)
 		/* what may still come of it are copies of the 2xx: they need the caller's transaction, not the whole call */
-		if (branch.client !== undefined) branch.client.user = new AnswerCopies(this.server, calls.stableContact(this.agent))
+		if (branch.client !== undefined)
+			branch.client.user = new AnswerCopies(calls.context, this.server, calls.stableContact(this.agent))
 	}
 
 	#passBest(answer: SipMessage, now: number): void {

@@ -3,10 +3,12 @@ import { response } from '../../sip/build.ts'
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import type { ServerTransaction } from '../../transaction/transactions.ts'
+import type { Context } from '../context.ts'
 import type { Flow } from '../model.ts'
 import { hasNextVia, phoneAnswer } from '../proxy/pass.ts'
 
 export class Caller {
+	readonly #context: Context
 	readonly #server: ServerTransaction
 	readonly #invite: SipMessage
 	readonly #source: Flow
@@ -16,7 +18,15 @@ export class Caller {
 	/** It was told that a phone rings. */
 	ringing = false
 
-	constructor(server: ServerTransaction, invite: SipMessage, source: Flow, toTag: string, stableContact: string) {
+	constructor(
+		context: Context,
+		server: ServerTransaction,
+		invite: SipMessage,
+		source: Flow,
+		toTag: string,
+		stableContact: string,
+	) {
+		this.#context = context
 		this.#server = server
 		this.#invite = invite
 		this.#source = source
@@ -29,7 +39,8 @@ export class Caller {
 		if (!hasNextVia(answer)) return answer.status < 200 ? undefined : this.tell(500, now)
 		if (answer.status >= 180 && answer.status < 200) this.ringing = true
 		const status = answer.status === 503 ? 500 : answer.status
-		this.#server.respond(status, phoneAnswer(this.#server, this.#invite, answer, this.#stableContact), now)
+		const bytes = phoneAnswer(this.#context, this.#server, this.#invite, answer, this.#stableContact)
+		this.#server.respond(status, bytes, now)
 	}
 
 	/** The gateway answers itself. */

@@ -3,7 +3,7 @@
 import { Header } from '../../sip/headers.ts'
 import type { PushEffect } from '../effects.ts'
 import type { PushParams } from '../model.ts'
-import { addRecordRoute, forwardEdit, stripPushParams } from '../proxy/forward.ts'
+import { addRecordRoute, forwardEdit, hideClient, stripPushParams } from '../proxy/forward.ts'
 import { removeOwnRoute } from '../proxy/route.ts'
 import type { Device } from '../registrar/devices.ts'
 import type { AgentCall } from './call.ts'
@@ -24,6 +24,7 @@ export function inviteFor(
 	edit.set(Header.MaxBreadth, `${breadth}`)
 	addRecordRoute(context, edit, source.listener, listener, device.routeToken)
 	stripPushParams(edit, invite)
+	hideClient(context, edit)
 	return edit.finish()
 }
 
