@@ -67,6 +67,7 @@ class NativeConnector implements StreamConnector {
 			options.index,
 			{ ...limits, firstMessageMs: limits.idleMs, newcomerMs: limits.idleMs },
 			options,
+			new Set(),
 			() => undefined,
 		)
 	}

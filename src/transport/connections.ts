@@ -6,6 +6,7 @@ import type { FaultCode } from '../sip/faults.ts'
 import type { Codec, Item } from './codec.ts'
 import { Connection, type ConnectionOwner, type Expiring, type StreamStats } from './connection.ts'
 import { Hoards } from './hoards.ts'
+import type { Leaver } from './population.ts'
 import { type StreamLimits, SWEEP_MS } from './stream-limits.ts'
 import { FAULT_LIMITS } from './udp.ts'
 import type { Wire } from './wire.ts'
@@ -46,8 +47,8 @@ export class Connections implements ConnectionOwner {
 	readonly #onGone: (connection: Connection) => void
 	readonly #reports = new Bucket(FAULT_LIMITS, performance.now())
 	readonly #byKey = new Map<string, Connection>()
-	/** Those nobody vouches for yet, oldest first. */
-	readonly #newcomers = new Set<Connection>()
+	/** Those nobody vouches for yet, oldest first, perhaps of others too. */
+	readonly #newcomers: Set<Leaver>
 	/** All whose socket lives. */
 	readonly #alive = new Set<Connection>()
 	readonly #hoards = new Hoards<Connection>()
@@ -60,8 +61,10 @@ export class Connections implements ConnectionOwner {
 		index: number,
 		limits: StreamLimits,
 		callbacks: StreamCallbacks,
+		newcomers: Set<Leaver>,
 		onGone: (connection: Connection) => void,
 	) {
+		this.#newcomers = newcomers
 		this.#index = index
 		this.limits = limits
 		this.#callbacks = callbacks
@@ -115,15 +118,6 @@ export class Connections implements ConnectionOwner {
 		if (!connection?.settle()) return
 		this.#newcomers.delete(connection)
 		this.#hoards.settled(connection)
-	}
-
-	/** The oldest that nobody vouches for makes room; false where there is none. */
-	evictNewcomer(): boolean {
-		for (const newcomer of this.#newcomers) {
-			newcomer.abort()
-			return true
-		}
-		return false
 	}
 
 	/** All are closed; what was sent goes out. */

@@ -1,7 +1,25 @@
-/** How many connections there are, in all and of each source. Listeners may share one. */
+/**
+ * How many connections there are, in all and of each source, and who of them makes room for a newer one. Listeners may
+ * share one.
+ */
 import ipaddr from 'ipaddr.js'
 
+/** What goes for a newer one. */
+export interface Leaver {
+	/** At once. */
+	abort(): void
+}
+
+/** A listener, of which some are not connections yet. */
+export interface Threshold {
+	/** One of them goes for a newer one; false where there is none that may. */
+	evictArrival(): boolean
+}
+
 export class Population {
+	/** Connections that nobody vouches for yet, oldest first. */
+	readonly newcomers = new Set<Leaver>()
+	readonly #thresholds = new Set<Threshold>()
 	readonly #most: number
 	readonly #mostOfOne: number
 	readonly #bySource = new Map<string, number>()
@@ -18,6 +36,29 @@ export class Population {
 
 	get isFull(): boolean {
 		return this.#size >= this.#most
+	}
+
+	add(threshold: Threshold): void {
+		this.#thresholds.add(threshold)
+	}
+
+	delete(threshold: Threshold): void {
+		this.#thresholds.delete(threshold)
+	}
+
+	/**
+	 * For one more: the oldest that nobody vouches for goes, on whichever listener; where there is none, one of those that
+	 * are not connections yet, of the newcomer's own listener before others. False: all the places are taken for good.
+	 */
+	makeRoom(own: Threshold): boolean {
+		if (!this.isFull) return true
+		for (const newcomer of this.newcomers) {
+			newcomer.abort()
+			return true
+		}
+		if (own.evictArrival()) return true
+		for (const other of this.#thresholds) if (other !== own && other.evictArrival()) return true
+		return false
 	}
 
 	/** One more, whose source is not known yet. */

@@ -8,7 +8,7 @@ import type { StreamStats } from './connection.ts'
 import { Connections, type StreamCallbacks } from './connections.ts'
 import { HandshakeQueue } from './handshakes.ts'
 import { boundSilence, setSendBuffer } from './libc.ts'
-import { Population, sourceOf } from './population.ts'
+import { Population, sourceOf, type Threshold } from './population.ts'
 import { TrustedProxies } from './proxy-protocol.ts'
 import {
 	KEEP_ALIVE_SEC,
@@ -114,7 +114,7 @@ interface NativeListener {
 	stop(closeAll: false): void
 }
 
-class NativeStreamListener implements StreamListener, ArrivalOwner {
+class NativeStreamListener implements StreamListener, ArrivalOwner, Threshold {
 	readonly steps: readonly Step[]
 	tls: Certificates | undefined
 	readonly #options: StreamOptions
@@ -133,7 +133,11 @@ class NativeStreamListener implements StreamListener, ArrivalOwner {
 		this.steps = STEPS[options.kind]
 		this.#population = options.population ?? new Population(limits.connections, limits.perSource)
 		this.#proxies = new TrustedProxies(options.proxyProtocol ?? [])
-		this.#connections = new Connections(options.index, limits, options, ({ source }) => this.#population.leave(source))
+		const { newcomers } = this.#population
+		this.#connections = new Connections(options.index, limits, options, newcomers, ({ source }) =>
+			this.#population.leave(source),
+		)
+		this.#population.add(this)
 	}
 
 	/** @throws what the runtime throws: EADDRINUSE and the like, in `code` */
@@ -203,6 +207,7 @@ class NativeStreamListener implements StreamListener, ArrivalOwner {
 	}
 
 	stop(): void {
+		this.#population.delete(this)
 		this.#native?.stop(false)
 		this.#native = undefined
 		for (const arrival of this.#arrivals) arrival.drop()
@@ -226,15 +231,15 @@ class NativeStreamListener implements StreamListener, ArrivalOwner {
 		arrival.begin()
 	}
 
-	/** For one more: see {@link Arrivals.victim}. */
+	/** For one more: see {@link Arrivals.victim} and {@link Population.makeRoom}. */
 	#makeRoom(): boolean {
-		if (this.#arrivals.size >= this.#connections.limits.handshakes && !this.#evictArrival()) return false
-		if (!this.#population.isFull || this.#connections.evictNewcomer() || this.#evictArrival()) return true
+		if (this.#arrivals.size >= this.#connections.limits.handshakes && !this.evictArrival()) return false
+		if (this.#population.makeRoom(this)) return true
 		this.#connections.report(`${this.#name()} has all the connections it may have: newer ones are refused`)
 		return false
 	}
 
-	#evictArrival(): boolean {
+	evictArrival(): boolean {
 		const victim = this.#arrivals.victim()
 		victim?.drop()
 		return victim !== undefined

@@ -246,6 +246,27 @@ describe('limits', () => {
 		expect(await holds(() => population.size === 0)).toBe(true)
 	})
 
+	test('of connections, shared: a newer one on any listener has the place of a stranger on another', async () => {
+		const population = new Population(3, 9)
+		const tcp = await listenStream('tcp', { population })
+		const tls = await listenStream('tls', { population })
+		const agent = await dial(tcp.listener)
+		agent.write(sip('here'))
+		expect(await holds(() => tcp.ear.messages.length === 1)).toBe(true)
+		tcp.listener.settle(tcp.ear.opened[0]!.flow.key)
+		const stranger = await dial(tcp.listener)
+		const half = await dialTcp(tls.listener.port)
+		expect(await holds(() => population.size === 3)).toBe(true)
+		const first = await dial(tls.listener)
+		first.write(sip('here'))
+		expect(await holds(() => stranger.isClosed && tls.ear.messages.length === 1)).toBe(true)
+		tls.listener.settle(tls.ear.opened[0]!.flow.key)
+		expect(half.isClosed).toBe(false)
+		const second = await dial(tcp.listener)
+		expect(await holds(() => half.isClosed && tcp.ear.opened.length === 3)).toBe(true)
+		expect([agent, first, second].map(({ isClosed }) => isClosed)).toEqual([false, false, false])
+	})
+
 	test('a close whose last octets nobody reads ends after CLOSE_MS', async () => {
 		const { listener, ear } = await listenStream('tcp', { limits: { queuedBytes: 32 << 20 } })
 		const deaf = await dial(listener)
