@@ -7,6 +7,7 @@ import type { Input, PbxAddress } from './core/inputs.ts'
 import type { ListenerView } from './status/view.ts'
 import { type CertificateRow, Certificates, type TlsFiles } from './transport/certificates.ts'
 import { watchFiles } from './transport/file-watch.ts'
+import { openFilesLimit } from './transport/libc.ts'
 import { Population } from './transport/population.ts'
 import { openStreamListener, type StreamKind, type StreamListener, type StreamOptions } from './transport/stream.ts'
 import type { StreamLimits } from './transport/stream-limits.ts'
@@ -20,6 +21,24 @@ export interface ListenersOwner {
 	failed(listener: number, sentence: string): void
 	/** The certificates were read anew, `fault` says why not. */
 	reloaded(fault: string | undefined): void
+}
+
+/** Open files that are no phone's: the database, the page, APNs, and three for each UDP socket. */
+export const RESERVED_FILES = 256
+
+/** As many connections as there can be: out of files, the gateway could neither take a call's push to APNs nor answer its page. */
+export function mostConnections(maxConnections: number, openFiles = openFilesLimit()): number {
+	return openFiles === undefined ? maxConnections : Math.max(0, Math.min(maxConnections, openFiles - RESERVED_FILES))
+}
+
+/** What to tell of open files, in sentences. */
+export function scarceFiles(config: Config, openFiles = openFilesLimit()): string[] {
+	const { maxConnections } = config
+	const most = mostConnections(maxConnections, openFiles)
+	if (most === maxConnections || listenersOf(config).every(({ transport }) => transport === 'udp')) return []
+	return [
+		`--max-connections is ${maxConnections}, but this process may open ${openFiles} files: there will be at most ${most} connections. Raise the limit (LimitNOFILE) to ${maxConnections + RESERVED_FILES}, or lower --max-connections.`,
+	]
 }
 
 /** As {@link Listeners} reads them; or what is wrong, in a sentence. */
@@ -52,7 +71,7 @@ export class Listeners {
 		this.#config = config
 		this.#owner = owner
 		this.#limits = limits
-		this.#population = new Population(config.maxConnections, config.maxPerSource)
+		this.#population = new Population(mostConnections(config.maxConnections), config.maxPerSource)
 	}
 
 	/** All of them; or why one cannot be opened, in a sentence. */

@@ -10,7 +10,7 @@ import type { Config } from './config/options.ts'
 import { parseCommandLine } from './config/parse.ts'
 import { runDemo } from './demo/demo.ts'
 import { type Gateway, startGateway } from './gateway.ts'
-import { readCertificates } from './listeners.ts'
+import { readCertificates, scarceFiles } from './listeners.ts'
 import { fileSink } from './log/file.ts'
 import { createLog, type Log } from './log/log.ts'
 import { systemDns } from './resolve/dns.ts'
@@ -51,9 +51,9 @@ async function main(): Promise<number> {
 		case 'demo':
 			return runDemo({ gatewayCommand: ownCommand(), stay: line.stay, print: console.log })
 		case 'check':
-			return check(line.config, line.warnings)
+			return check(line.config, [...line.warnings, ...scarceFiles(line.config)])
 		case 'run':
-			return run(line.config, line.warnings)
+			return run(line.config, [...line.warnings, ...scarceFiles(line.config)])
 	}
 }
 

@@ -33,7 +33,7 @@ export const CONNECTION_OPTIONS = {
 		max: 1_000_000,
 		group: 'Connections',
 		help: 'connections of phones, all listeners together',
-		doc: 'When it is reached, those that have said nothing yet go for newer ones. An idle one costs about 10 kB. The limit of open files of the process (LimitNOFILE) must be higher.',
+		doc: 'When it is reached, those that no phone is registered by go for newer ones, the oldest first; where there are none, newer ones are refused. An idle one costs about 10 kB. The limit of open files of the process (LimitNOFILE) must be higher by 256: otherwise it says so at the start, and has fewer.',
 	},
 	maxPerSource: {
 		flag: 'max-connections-per-source',
@@ -43,7 +43,7 @@ export const CONNECTION_OPTIONS = {
 		max: 1_000_000,
 		group: 'Connections',
 		help: 'connections of one IPv4 address or IPv6 /64',
-		doc: 'A whole contact centre may stand behind one NAT.',
+		doc: 'All listeners together. A whole contact centre may stand behind one NAT.',
 	},
 	maxHandshakes: {
 		flag: 'max-handshakes',

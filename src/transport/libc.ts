@@ -39,6 +39,7 @@ const SOCK_NONBLOCK = 0o4000
 /** Also SOCK_CLOEXEC: no descriptor leaks into a child. */
 const O_CLOEXEC = 0o2000000
 const F_DUPFD_CLOEXEC = 1030
+const RLIMIT_NOFILE = 7
 
 function load() {
 	for (const name of NAMES) {
@@ -50,6 +51,7 @@ function load() {
 				dup3: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
 				socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
 				close: { args: ['i32'], returns: 'i32' },
+				getrlimit: { args: ['i32', 'ptr'], returns: 'i32' },
 			}).symbols
 		} catch {
 			// not this one
@@ -111,6 +113,12 @@ export function receiveMemory(fd: number): { readonly bufferBytes: number; reado
 	meminfoLength[0] = meminfo.byteLength
 	if (libc.getsockopt(fd, SOL_SOCKET, SO_MEMINFO, ptr(meminfo), ptr(meminfoLength)) !== 0) return undefined
 	return { bufferBytes: meminfo[MEMINFO_RCVBUF]! / 2, drops: meminfo[MEMINFO_DROPS]! }
+}
+
+/** As many may be open at a time; undefined where it cannot be known. The runtime has raised the soft limit to the hard one. */
+export function openFilesLimit(): number | undefined {
+	const limits = new BigUint64Array(2)
+	return libc?.getrlimit(RLIMIT_NOFILE, ptr(limits)) === 0 ? Number(limits[0]) : undefined
 }
 
 /** A second descriptor of the same socket; -1 where there is none to be had. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import { boundSilence, hasLibc, setSendBuffer } from '../../src/transport/libc.ts'
+import { boundSilence, hasLibc, openFilesLimit, setSendBuffer } from '../../src/transport/libc.ts'
 import { KEEP_ALIVE_SEC, SEND_BUFFER_BYTES, USER_TIMEOUT_MS } from '../../src/transport/stream-limits.ts'
 
 test('the kernel takes the bounds of a stream for a listening socket, and says no for what is none', () => {
@@ -11,4 +11,9 @@ test('the kernel takes the bounds of a stream for a listening socket, and says n
 	listener.stop(true)
 	expect(boundSilence(-1, KEEP_ALIVE_SEC, USER_TIMEOUT_MS)).toBe(false)
 	expect(setSendBuffer(-1, SEND_BUFFER_BYTES)).toBe(false)
+})
+
+test('the limit of open files is what the kernel says of this process', async () => {
+	const limits = await Bun.file('/proc/self/limits').text()
+	expect(`${openFilesLimit()}`).toBe(/^Max open files +(\d+)/m.exec(limits)![1]!)
 })
