@@ -13,6 +13,32 @@ export interface Rung {
 	readonly body?: readonly string[]
 }
 
+export const sdp = (...lines: readonly string[]): readonly string[] => [
+	'v=0',
+	'o=- 1 1 IN IP4 [local_ip]',
+	's=-',
+	'c=IN IP4 [local_ip]',
+	't=0 0',
+	'm=audio 4000 RTP/AVP 8 101',
+	'a=rtpmap:101 telephone-event/8000',
+	...lines,
+]
+
+export const caller = (says: string, rows: readonly string[] = [], body: readonly string[] = []): Rung => ({
+	...{ by: 'caller', says, rows, body },
+})
+export const callee = (says: string, rows: readonly string[] = [], body: readonly string[] = []): Rung => ({
+	...{ by: 'callee', says, rows, body },
+})
+
+/** From the INVITE to the ACK. */
+export const ANSWERED = [
+	caller('INVITE', [], sdp()),
+	callee('180 INVITE'),
+	callee('200 INVITE', [], sdp()),
+	caller('ACK'),
+]
+
 /** One end. */
 export interface Party {
 	/** Its own Contact. */

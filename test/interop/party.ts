@@ -37,7 +37,7 @@ export class Handset extends Hearer {
 	readonly phone: Phone
 	readonly token: string
 
-	constructor(user: string, gatewayPort: number, line: Speaker) {
+	constructor(user: string, gatewayPort: number, line: Speaker, gatewayAddress = '127.0.0.1') {
 		super(line)
 		this.user = user
 		this.token = user.repeat(16)
@@ -45,7 +45,7 @@ export class Handset extends Hearer {
 			...{ agent: user, password: PASSWORDS.get(user)!, domain: DOMAIN, instance: `urn:uuid:${user}`, expiresSec: 600 },
 			...{ self: line.endpoint, product: 'Test softphone', random: Math.random, send: line.send },
 			onEvent: this.feed.add,
-			gateway: { address: '127.0.0.1', port: gatewayPort },
+			gateway: { address: gatewayAddress, port: gatewayPort },
 			push: { dialect: 'rfc8599', provider: 'apns', param: `${TEAM}.${TOPIC}`, prid: `${this.token}:voip` },
 		})
 		line.connect(this.phone, now)

@@ -2,7 +2,19 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { because, binaryAbsent } from './binary.ts'
 import { portsOf, World } from './gateway.ts'
-import { app, calleeScenario, callerScenario, callingApp, callingPbx, pbx, type Rung } from './ladder.ts'
+import {
+	ANSWERED,
+	app,
+	callee,
+	calleeScenario,
+	caller,
+	callerScenario,
+	callingApp,
+	callingPbx,
+	pbx,
+	type Rung,
+	sdp,
+} from './ladder.ts'
 import { type Sipp, type SippOptions, sipp, sippAbsent } from './sipp.ts'
 
 const absent = binaryAbsent ?? sippAbsent
@@ -13,25 +25,6 @@ const KEYS = { token: 'a11a'.repeat(16), instance: '0b2ea0f6-9a3c-4a3e-8f0e-6f6d
 /** Bounded by sipp's own limit and by those of the waits. */
 setDefaultTimeout(15_000)
 
-const sdp = (...lines: readonly string[]): readonly string[] => [
-	'v=0',
-	'o=- 1 1 IN IP4 [local_ip]',
-	's=-',
-	'c=IN IP4 [local_ip]',
-	't=0 0',
-	'm=audio 4000 RTP/AVP 8 101',
-	'a=rtpmap:101 telephone-event/8000',
-	...lines,
-]
-
-const caller = (says: string, rows: readonly string[] = [], body: readonly string[] = []): Rung => ({
-	...{ by: 'caller', says, rows, body },
-})
-const callee = (says: string, rows: readonly string[] = [], body: readonly string[] = []): Rung => ({
-	...{ by: 'callee', says, rows, body },
-})
-
-const ANSWERED = [caller('INVITE', [], sdp()), callee('180 INVITE'), callee('200 INVITE', [], sdp()), caller('ACK')]
 const ENDED = [caller('BYE'), callee('200 BYE')]
 
 const LADDERS: Readonly<Record<string, readonly Rung[]>> = {

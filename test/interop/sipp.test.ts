@@ -76,7 +76,7 @@ describe.skipIf(absent !== undefined)(`sipp against the binary${because(absent)}
 		const pbx = registrar(1)
 		const phone = run({
 			...{ scenario: 'register', address: '127.0.0.21', port: ports.own, to: ports.own + 3, answers: 'answer' },
-			...{ keys: { token: TOKEN, instance: INSTANCE }, pauseMs: 1500, tcp: true },
+			...{ keys: { token: TOKEN, instance: INSTANCE }, pauseMs: 1500, mode: 't1' },
 		})
 		await registered()
 		await caller('call').done

@@ -28,8 +28,8 @@ export interface SippOptions {
 	readonly calls?: number
 	/** What `[name]` stands for in the scenarios, wherever it is written. */
 	readonly keys?: Readonly<Record<string, string>>
-	/** Over one TCP connection. */
-	readonly tcp?: true
+	/** Over TCP: one connection, or one for each call; UDP unless told. */
+	readonly mode?: 't1' | 'tn'
 	/** How long its pauses are, ms. */
 	readonly pauseMs?: number
 }
@@ -46,7 +46,7 @@ const COMPLAINT = /failed regexp match|unexpected|aborting/i
 let started = 0
 
 export function sipp(world: World, options: SippOptions): Sipp {
-	const { scenario, address, port, to, answers, calls = 1, keys = {}, pauseMs = 0, tcp } = options
+	const { scenario, address, port, to, answers, calls = 1, keys = {}, pauseMs = 0, mode } = options
 	const prefix = join(world.folder, `${++started}`)
 	const errors = `${prefix}.err`
 	/* sipp itself knows its -key only in messages, not in what it expects */
@@ -59,7 +59,8 @@ export function sipp(world: World, options: SippOptions): Sipp {
 		...['sipp', ...(to === undefined ? [] : [`127.0.0.1:${to}`]), '-sf', file(scenario)],
 		...(answers === undefined ? [] : ['-oocsf', file(answers)]),
 		...['-i', address, '-p', `${port}`, '-m', `${calls}`, '-s', '1001', '-au', '1001', '-ap', 'secret'],
-		...(tcp === undefined ? [] : ['-t', 't1']),
+		/* of sockets it would have 50,000 in mode tn, more than it may */
+		...(mode === undefined ? [] : ['-t', mode, '-max_socket', '100']),
 		...['-d', `${pauseMs}`, '-nostdin', '-timeout', `${LIMIT_SEC}`, '-timeout_error'],
 		/* each ping has the Call-ID of the last one, and starts a call of its own here */
 		...['-deadcall_wait', '0'],

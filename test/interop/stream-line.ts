@@ -4,6 +4,7 @@ import { connect as connectTls } from 'node:tls'
 import type { Endpoint } from '../../src/demo/dialog.ts'
 import type { UserAgent } from '../../src/demo/ua.ts'
 import { StreamFramer } from '../../src/sip/frame.ts'
+import { hostPort } from '../../src/sip/uri.ts'
 
 export type StreamKind = 'tcp' | 'tls' | 'ws' | 'wss'
 
@@ -96,7 +97,7 @@ export class StreamLine {
 	#openWeb(): Wire {
 		const { address, port } = this.#gateway
 		const options = { protocols: ['sip'], tls: { rejectUnauthorized: false } }
-		const socket = new WebSocket(`${this.#kind}://${address}:${port}/`, options as never)
+		const socket = new WebSocket(`${this.#kind}://${hostPort(address, port)}/`, options as never)
 		socket.binaryType = 'arraybuffer'
 		const early: Uint8Array[] = []
 		const send = (bytes: Uint8Array) => socket.send(bytes as Uint8Array<ArrayBuffer>)

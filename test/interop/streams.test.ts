@@ -2,75 +2,11 @@ import { afterEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
-import { makeCertificate } from '../../src/demo/certificate.ts'
-import { Line } from '../../src/demo/line.ts'
 import { because, binaryAbsent, until } from './binary.ts'
-import { portsOf, World } from './gateway.ts'
-import { Exchange, Handset, now } from './party.ts'
-import { type StreamKind, StreamLine } from './stream-line.ts'
+import { certificateFlags, Scene, STREAM_KINDS } from './scene.ts'
 
 /** Bounded by the waits in it; this is for a busy machine. */
 setDefaultTimeout(20_000)
-
-const KINDS: readonly StreamKind[] = ['tcp', 'tls', 'ws', 'wss']
-
-/** Made before the gateway starts, which wants to read them. */
-function certificateFlags(folder: string, days = 0): string[] {
-	const { certPem, keyPem } = makeCertificate(Date.now() + days * 3_600_000, ['gw.example'])
-	writeFileSync(join(folder, 'tls.pem'), certPem)
-	writeFileSync(join(folder, 'tls.key'), keyPem)
-	return ['--tls-cert', join(folder, 'tls.pem'), '--tls-key', join(folder, 'tls.key')]
-}
-
-class Scene {
-	readonly world: World
-	readonly exchange: Exchange
-	readonly anna: Handset
-	readonly line: StreamLine
-	readonly streamPort: number
-
-	private constructor(world: World, exchange: Exchange, line: StreamLine, streamPort: number) {
-		this.world = world
-		this.exchange = exchange
-		this.line = line
-		this.streamPort = streamPort
-		this.anna = new Handset('1001', streamPort, line)
-	}
-
-	/** Anna's phone is registered by a connection; the PBX is on UDP. */
-	static async open(kind: StreamKind, test: number, ...flags: readonly string[]): Promise<Scene> {
-		const exchange = new Exchange(await Line.open('127.0.0.10'))
-		const ports = { ...portsOf(test), pbx: exchange.line.endpoint.port }
-		const world = await World.open(ports, (folder) => [
-			...['--listen', `udp:127.0.0.1:${ports.sip}`, '--listen', `${kind}:127.0.0.1:${ports.own}`],
-			...(kind === 'tls' || kind === 'wss' ? certificateFlags(folder) : []),
-			...flags,
-		])
-		const line = new StreamLine(kind, '127.0.0.21', { address: '127.0.0.1', port: ports.own })
-		const scene = new Scene(world, exchange, line, ports.own)
-		scene.anna.phone.register(now())
-		await scene.anna.next('registered')
-		return scene
-	}
-
-	async answered(): Promise<void> {
-		await this.anna.next('incoming')
-		this.anna.phone.answer(now())
-		await Promise.all([this.anna.next('answered'), this.exchange.next('answered')])
-	}
-
-	/** Either side may. */
-	async hungUp(by: 'phone' | 'pbx'): Promise<void> {
-		if (by === 'phone') this.anna.phone.hangup(now())
-		else this.exchange.pbx.hangup(this.exchange.pbx.calls.current!, now())
-		await (by === 'phone' ? this.exchange : this.anna).next('ended')
-	}
-
-	async close(): Promise<void> {
-		for (const { line } of [this.exchange, this.anna]) line.close()
-		await this.world.close()
-	}
-}
 
 let scene: Scene
 
@@ -79,8 +15,8 @@ afterEach(() => scene?.close())
 const background = () => scene.world.sees("Anna's app is background", ({ gauges }) => gauges.devicesBackground === 1)
 
 describe.skipIf(binaryAbsent !== undefined)(`phones on connections${because(binaryAbsent)}`, () => {
-	test.each([...KINDS])('%s: an awake phone is called, and calls, and the PBX knows it by UDP', async (kind) => {
-		scene = await Scene.open(kind, 70 + KINDS.indexOf(kind))
+	test.each([...STREAM_KINDS])('%s: an awake phone is called, and calls, and the PBX knows it by UDP', async (kind) => {
+		scene = await Scene.open(kind, 70 + STREAM_KINDS.indexOf(kind))
 		const { anna, exchange, world } = scene
 		exchange.call('1001')
 		await scene.answered()
@@ -94,10 +30,10 @@ describe.skipIf(binaryAbsent !== undefined)(`phones on connections${because(bina
 		expect(exchange.pbx.history[0]!.contact).toBe(`sip:1001@127.0.0.1:${world.ports.sip}`)
 	})
 
-	test.each([...KINDS])(
+	test.each([...STREAM_KINDS])(
 		'%s: a frozen app is woken, its new connection has the call, and its old one is closed',
 		async (kind) => {
-			scene = await Scene.open(kind, 74 + KINDS.indexOf(kind))
+			scene = await Scene.open(kind, 74 + STREAM_KINDS.indexOf(kind))
 			const { anna, exchange, line, world } = scene
 			anna.phone.sleep()
 			await background()
@@ -141,12 +77,12 @@ describe.skipIf(binaryAbsent !== undefined)(`phones on connections${because(bina
 	test('SIGHUP: new connections see the new certificate, and the old ones stay', async () => {
 		scene = await Scene.open('tls', 80)
 		const { exchange, world } = scene
-		const before = await shownSerial(scene.streamPort)
+		const before = await shownSerial(scene.phonePort)
 		certificateFlags(world.folder, 1)
 		world.signal('SIGHUP')
-		await until('the certificate is another one', async () => (await shownSerial(scene.streamPort)) !== before)
+		await until('the certificate is another one', async () => (await shownSerial(scene.phonePort)) !== before)
 		await until('it is told', () => world.log.some((line) => line.includes('certificates-reloaded')))
-		writeFileSync(join(world.folder, 'tls.pem'), 'rubbish')
+		writeFileSync(join(world.folder, 'gw.example.pem'), 'rubbish')
 		world.signal('SIGHUP')
 		await until('it is told', () => world.log.some((line) => line.includes('certificates-bad')))
 		exchange.call('1001')
