@@ -14,11 +14,22 @@ interface Wire {
 	write(bytes: Uint8Array): void
 	/** Without a word to the far end's application. */
 	end(): void
+	/** What comes stays in the kernel. */
+	pause?(): void
+}
+
+export interface StreamLineOptions {
+	/** PEM: its own certificate, for a gateway that asks for one. */
+	readonly cert?: string
+	readonly key?: string
+	/** Said before anything else: of a load balancer. */
+	readonly preface?: Uint8Array
 }
 
 export class StreamLine {
 	readonly #kind: StreamKind
 	readonly #gateway: Endpoint
+	readonly #options: StreamLineOptions
 	#self: Endpoint
 	#wire: Wire | undefined
 	#agent: { readonly receive: (bytes: Uint8Array) => void } | undefined
@@ -26,9 +37,10 @@ export class StreamLine {
 	/** How many of its connections the gateway closed. */
 	closedByGateway = 0
 
-	constructor(kind: StreamKind, address: string, gateway: Endpoint) {
+	constructor(kind: StreamKind, address: string, gateway: Endpoint, options: StreamLineOptions = {}) {
 		this.#kind = kind
 		this.#gateway = gateway
+		this.#options = options
 		this.#self = { address, port: 5060 }
 	}
 
@@ -57,6 +69,11 @@ export class StreamLine {
 		this.#wire.write(bytes)
 	}
 
+	/** Its connection is TCP or TLS. */
+	stopReading(): void {
+		this.#wire?.pause?.()
+	}
+
 	/** The app ends the connection. */
 	hangUp(): void {
 		this.#wire?.end()
@@ -80,10 +97,18 @@ export class StreamLine {
 	#openStream(): Wire {
 		const { address: host, port } = this.#gateway
 		const to = { host, port, localAddress: this.#self.address }
+		const { preface, cert, key } = this.#options
+		const tcp = connectTcp(to)
+		if (preface !== undefined) tcp.write(preface)
+		const identity = cert === undefined ? {} : { cert, key: key! }
 		const socket: Socket =
-			this.#kind === 'tcp' ? connectTcp(to) : connectTls({ socket: connectTcp(to), rejectUnauthorized: false })
+			this.#kind === 'tcp' ? tcp : connectTls({ socket: tcp, rejectUnauthorized: false, ...identity })
 		const framer = new StreamFramer()
-		const wire: Wire = { write: (bytes) => void socket.write(bytes), end: () => socket.destroy() }
+		const wire: Wire = {
+			write: (bytes) => void socket.write(bytes),
+			end: () => socket.destroy(),
+			pause: () => void socket.pause(),
+		}
 		socket.on('data', (bytes: Buffer) => {
 			framer.push(bytes)
 			for (let frame = framer.next(); frame !== undefined; frame = framer.next())
