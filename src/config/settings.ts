@@ -15,6 +15,7 @@ export function settingsOf(config: Config, version: string): Settings {
 		pingIntervalMs: config.pingIntervalMs,
 		pingTimeoutMs: config.pingTimeoutMs,
 		pingMisses: config.pingMisses,
+		idleMs: config.idleMs,
 		freshMs: config.freshMs,
 		holdMs: config.holdMs,
 		pbxExpiresSec: Math.round(config.pbxExpiresMs / 1000),

@@ -28,6 +28,8 @@ export interface Settings {
 	readonly pingIntervalMs: number
 	readonly pingTimeoutMs: number
 	readonly pingMisses: number
+	/** A connection without an octet for so long is closed by the transport. */
+	readonly idleMs: number
 	/** A device heard of within this is called without a probe. */
 	readonly freshMs: number
 	readonly holdMs: number

@@ -15,9 +15,19 @@ const LF = 0x0a
 /** A datagram this short is someone's way to keep a NAT open (RFC 5626 §4.4, and four NULs or a dot in the wild). */
 const KEEP_ALIVE_OCTETS = 4
 
-/** Whether the datagram only keeps a NAT open: empty, CR and LF alone, or up to four octets. */
+/** RFC 8489 §5: the cookie is at 4, the header has 20 octets. */
+const STUN_COOKIE = [0x21, 0x12, 0xa4, 0x42] as const
+const STUN_HEADER_OCTETS = 20
+
+/** Whether the datagram only keeps a NAT open: empty, CR and LF alone, up to four octets, or STUN. */
 export function isKeepAlive(bytes: Uint8Array): boolean {
-	return bytes.length <= KEEP_ALIVE_OCTETS || afterBlankLines(bytes) === bytes.length
+	return bytes.length <= KEEP_ALIVE_OCTETS || afterBlankLines(bytes) === bytes.length || isStun(bytes)
+}
+
+/** RFC 5626 §8: the first octet tells it from SIP, which begins with a letter. */
+function isStun(bytes: Uint8Array): boolean {
+	if (bytes[0]! >= 0x40 || bytes.length < STUN_HEADER_OCTETS) return false
+	return STUN_COOKIE.every((octet, i) => bytes[4 + i] === octet)
 }
 
 /** §7.5: CRLF before the start line is ignored. */

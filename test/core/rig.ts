@@ -43,6 +43,7 @@ export const SETTINGS: Settings = {
 	pingIntervalMs: 5_000,
 	pingTimeoutMs: 1_500,
 	pingMisses: 2,
+	idleMs: 960_000,
 	freshMs: 3_000,
 	holdMs: 20_000,
 	pbxExpiresSec: 0,

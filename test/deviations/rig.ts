@@ -27,6 +27,7 @@ const SETTINGS: Settings = {
 	pingTimeoutMs: 1500,
 	pingMisses: 2,
 	publicUrl: '',
+	idleMs: 960_000,
 	freshMs: 3_000,
 	holdMs: 20_000,
 	pbxExpiresSec: 0,

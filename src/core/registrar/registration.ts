@@ -15,6 +15,7 @@ import { isStale } from './challenge.ts'
 import { type Asked, type AskedContact, DEFAULT_EXPIRES_SEC, grantedIn } from './contact.ts'
 import type { Device, Devices } from './devices.ts'
 import { claimedByAnother, featureCaps, PNSREG_SEC, PROVIDERS, providersFor } from './feature-caps.ts'
+import { flowTimerSec, isOutbound, OUTBOUND, removeOutbound } from './outbound.ts'
 import { purrOf } from './purr.ts'
 
 /** Seconds a phone waits before it tries again when its binding could not be stored. */
@@ -60,6 +61,7 @@ export class Registration implements HopUser, CommitWaiter {
 	readonly #user: string
 	readonly #asked: Asked
 	readonly #caps: readonly string[]
+	readonly #isOutbound: boolean
 	#answer: Uint8Array | undefined = undefined
 	#answerStatus = 0
 	#bound: readonly Device[] = []
@@ -81,6 +83,7 @@ export class Registration implements HopUser, CommitWaiter {
 		this.#user = user
 		this.#asked = asked
 		this.#caps = this.#promisedCaps()
+		this.#isOutbound = isOutbound(relay.context, request, flow, asked)
 	}
 
 	forward(first: Target, now: number): void {
@@ -92,6 +95,7 @@ export class Registration implements HopUser, CommitWaiter {
 		/* RFC 3261 §10.2: the domain, whatever the phone wrote; else it could have the PBX relay it elsewhere */
 		if (this.#request.requestUri?.host !== context.settings.domain) edit.uri(`sip:${context.settings.domain}`)
 		this.#rewriteContact(edit, now)
+		if (this.#isOutbound) removeOutbound(edit, this.#request)
 		for (const provider of this.#caps) edit.append('Feature-Caps', featureCaps(provider))
 		tellClient(context, edit, this.#flow)
 		pbx.open(branch, edit.finish(), first, this, now)
@@ -233,6 +237,10 @@ export class Registration implements HopUser, CommitWaiter {
 		/* RFC 8599 §5.6.1: where the granted expiry is too short to push in time, the answer goes without the promise */
 		if (grantedSec === undefined || grantedSec >= MIN_PUSH_EXPIRES_SEC) {
 			for (const provider of this.#caps) edit.append('Feature-Caps', this.#promise(provider, grantedSec))
+		}
+		if (this.#isOutbound && this.#bound.length > 0) {
+			edit.append('Require', OUTBOUND)
+			edit.append('Flow-Timer', `${flowTimerSec(this.#relay.context.settings.idleMs)}`)
 		}
 		return edit.finish()
 	}
