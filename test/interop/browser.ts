@@ -49,9 +49,10 @@ export class Browser {
 		socket.onmessage = ({ data }) => this.#receive(JSON.parse(String(data)) as Message)
 	}
 
-	static async open(): Promise<Browser> {
+	/** `flags`: beside the usual ones. */
+	static async open(flags: readonly string[] = []): Promise<Browser> {
 		const folder = mkdtempSync(join(tmpdir(), 'push-gateway-browser-'))
-		const command = [CHROMIUM!, ...FLAGS, `--user-data-dir=${folder}`, 'about:blank']
+		const command = [CHROMIUM!, ...FLAGS, ...flags, `--user-data-dir=${folder}`, 'about:blank']
 		const child = Bun.spawn(command, { stdin: 'ignore', stdout: 'ignore', stderr: 'pipe' })
 		try {
 			const browser = new Browser(child, folder, await connected(await endpoint(child.stderr)))
@@ -72,6 +73,16 @@ export class Browser {
 			if (performance.now() > end) throw new Error(`${url} was not loaded`)
 			await Bun.sleep(10)
 		}
+	}
+
+	/** From its next event on the page runs no script, while its sockets stay open: as the tab of a browser that an OS has frozen. */
+	async freeze(): Promise<void> {
+		await this.#send('Debugger.enable', {})
+		await this.#send('Debugger.pause', {})
+	}
+
+	async thaw(): Promise<void> {
+		await this.#send('Debugger.disable', {})
 	}
 
 	/** As on a screen of that many CSS pixels. */

@@ -66,9 +66,10 @@ export class Handset extends Hearer {
 export class Exchange extends Hearer {
 	readonly pbx: Pbx
 
-	constructor(line: Line) {
+	/** `Kind`: {@link Pbx}, or one that differs from it. */
+	constructor(line: Line, Kind: typeof Pbx = Pbx) {
 		super(line)
-		this.pbx = new Pbx({
+		this.pbx = new Kind({
 			...{ self: line.endpoint, product: 'Test PBX', random: Math.random, send: line.send, onEvent: this.feed.add },
 			...{ domain: DOMAIN, agents: PASSWORDS },
 		})
