@@ -15,8 +15,9 @@ const LF = 0x0a
 /** A datagram this short is someone's way to keep a NAT open (RFC 5626 §4.4, and four NULs or a dot in the wild). */
 const KEEP_ALIVE_OCTETS = 4
 
-/** RFC 8489 §5: the cookie is at 4, the header has 20 octets. */
+/** RFC 8489 §5, at octet 4. */
 const STUN_COOKIE = [0x21, 0x12, 0xa4, 0x42] as const
+/** RFC 8489 §5: no STUN message is shorter. */
 const STUN_HEADER_OCTETS = 20
 
 /** Whether the datagram only keeps a NAT open: empty, CR and LF alone, up to four octets, or STUN. */

@@ -14,6 +14,10 @@ const SECOND = flow('203.0.113.9', 50_000)
 const UNREGISTERED = { kind: 'gone', status: 410, reason: 'Unregistered', timestampMs: 0 } as const
 const CONTACT_OF_PHONE = 'Contact: <sip:1001@198.51.100.7:40000>'
 
+const UDP_AND_TLS = (['UDP', 'TLS'] as const).map((transport) => ({ host: '192.0.2.1', port: 5060, transport }))
+/** The phone's nth connection. */
+const connection = (n: number) => ({ ...PHONE, listener: 1, key: `1|${PHONE.address}|${PHONE.port}|${n}` })
+
 /** Two pings missed. */
 const ASLEEP_MS = 15_000
 
@@ -310,6 +314,18 @@ test('Max-Breadth is shared out where a call forks, and else goes on as it came'
 	expect(only(bye(rig, route)).message.first(Header.MaxBreadth)).toBeUndefined()
 })
 
+test('a phone behind another proxy is registered without outbound, and gets no 439', () => {
+	const ask = { params: ';reg-id=1', extra: ['Supported: path, outbound'] }
+	const proxy = 'Via: SIP/2.0/TCP proxy.example;branch=z9hG4bKp'
+	const promises = [ask, { ...ask, extra: [...ask.extra, proxy] }].map((asked) => {
+		const rig = new Rig({ advertised: UDP_AND_TLS })
+		const relayed = rig.register(connection(1), asked)
+		const answers = rig.answer(relayed, '200 OK', [`Contact: ${relayed.message.first(Header.Contact)}`])
+		return only(answers).message.first(Header.Require)
+	})
+	expect(promises).toEqual(['outbound', undefined])
+})
+
 test('no device is pushed to before its binding lapses', () => {
 	const rig = new Rig()
 	rig.bind(PHONE)
@@ -434,13 +450,11 @@ function strangerRows(method: string): string[] {
 }
 
 test('what is meant for a closed connection opens none: it waits for the phone, or goes nowhere', () => {
-	const advertised = (['UDP', 'TLS'] as const).map((transport) => ({ host: '192.0.2.1', port: 5060, transport }))
-	const rig = new Rig({ advertised })
-	const stream = (n: number) => ({ ...PHONE, listener: 1, key: `1|${PHONE.address}|${PHONE.port}|${n}` })
-	const relayed = rig.register(stream(1))
-	rig.core.handle({ type: 'flow-closed', flow: stream(1) }, rig.now)
+	const rig = new Rig({ advertised: UDP_AND_TLS })
+	const relayed = rig.register(connection(1))
+	rig.core.handle({ type: 'flow-closed', flow: connection(1) }, rig.now)
 	expect(rig.answer(relayed, '200 OK', [`Contact: ${relayed.message.first(Header.Contact)}`])).toEqual([])
 	expect(of(rig.invite(), 'INVITE')).toEqual([])
 	expect(rig.pushes).toHaveLength(1)
-	expect(of(rig.bind(stream(2)), 'INVITE')).toHaveLength(1)
+	expect(of(rig.bind(connection(2)), 'INVITE')).toHaveLength(1)
 })

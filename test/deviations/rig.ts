@@ -111,7 +111,7 @@ export class Rig {
 	}
 
 	/** A phone's REGISTER, as far as the gateway; the PBX's copy comes back. */
-	register(phone: Flow, { user = '1001', instance = 'a', extra = [] as readonly string[] } = {}): Sent {
+	register(phone: Flow, { user = '1001', instance = 'a', params = '', extra = [] as readonly string[] } = {}): Sent {
 		const { address, port } = phone
 		const contact = `sip:${user}@${address}:${port};pn-provider=apns;pn-prid=${TOKEN.slice(0, 60)}${instance.repeat(4)};pn-param=TEAM.com.example.app.voip`
 		const sent = this.receive(phone, 'REGISTER sip:pbx.example SIP/2.0', [
@@ -120,7 +120,7 @@ export class Rig {
 			`To: <sip:${user}@pbx.example>`,
 			`Call-ID: reg-${user}-${instance}`,
 			'CSeq: 1 REGISTER',
-			`Contact: <${contact}>;+sip.instance="<urn:uuid:${instance}>";expires=3600`,
+			`Contact: <${contact}>;+sip.instance="<urn:uuid:${instance}>";expires=3600${params}`,
 			...extra,
 		])
 		return only(sent)
