@@ -8,6 +8,7 @@ export type Group =
 	| 'Ping and pong'
 	| 'Calls'
 	| 'APNs'
+	| 'FCM'
 	| 'Events'
 	| 'Filter'
 	| 'Store'

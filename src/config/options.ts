@@ -3,6 +3,7 @@
  * page come from it; {@link Config} is its type.
  */
 import { CONNECTION_OPTIONS } from './connection-options.ts'
+import { FCM_OPTIONS } from './fcm-options.ts'
 import type { Kind, KindValue } from './kinds.ts'
 import type { Option } from './option.ts'
 
@@ -157,7 +158,7 @@ export const OPTIONS = {
 		kind: 'boolean',
 		default: 'no',
 		group: 'Calls',
-		help: 'send 180 Ringing when APNs has taken the push',
+		help: 'send 180 Ringing when the push service has taken the push',
 		doc: 'Otherwise the caller hears ringing when the phone itself rings.',
 	},
 	publicUrl: {
@@ -175,12 +176,34 @@ export const OPTIONS = {
 		help: 'a listener for /c/ alone, apart from the status page',
 		doc: 'It asks for no token but the one in the address, and only forged ones are limited, to 400 at once and 200 a second. Without it /c/ is served by --http.',
 	},
+	suspectAfter: {
+		flag: 'suspect-after',
+		kind: 'count',
+		default: '3',
+		min: 1,
+		max: 100,
+		zero: 'never',
+		group: 'Calls',
+		help: 'accepted pushes in a row without a wake that make a device suspect',
+		doc: 'A suspect device is pushed all the same, but OPTIONS of the PBX is answered with 480 unless another device of the agent can be reached. Any REGISTER or pong of the device clears it.',
+	},
+	wakeSlowMs: {
+		flag: 'wake-slow',
+		kind: 'duration',
+		default: '8s',
+		min: 500,
+		max: 120_000,
+		zero: 'never',
+		group: 'Calls',
+		help: 'a wake that takes longer is told as the event wake-slow',
+		doc: 'From the push to the PBX accepting the REGISTER of the woken device.',
+	},
 	apnsKey: {
 		flag: 'apns-key',
 		kind: 'path',
 		group: 'APNs',
 		help: 'the .p8 key file of Apple',
-		doc: 'A PKCS#8 PEM file, readable by the gateway alone (mode 0600). Without a key no device can be woken.',
+		doc: 'A PKCS#8 PEM file, readable by the gateway alone (mode 0600). Without a key no iPhone can be woken.',
 	},
 	apnsKeyId: {
 		flag: 'apns-key-id',
@@ -226,28 +249,7 @@ export const OPTIONS = {
 		help: 'the certificate authority of --apns-url, PEM',
 		doc: 'Certificates of that server are then checked against this authority alone.',
 	},
-	suspectAfter: {
-		flag: 'suspect-after',
-		kind: 'count',
-		default: '3',
-		min: 1,
-		max: 100,
-		zero: 'never',
-		group: 'APNs',
-		help: 'accepted pushes in a row without a wake that make a device suspect',
-		doc: 'A suspect device is pushed all the same, but OPTIONS of the PBX is answered with 480 unless another device of the agent can be reached. Any REGISTER or pong of the device clears it.',
-	},
-	wakeSlowMs: {
-		flag: 'wake-slow',
-		kind: 'duration',
-		default: '8s',
-		min: 500,
-		max: 120_000,
-		zero: 'never',
-		group: 'APNs',
-		help: 'a wake that takes longer is told as the event wake-slow',
-		doc: 'From the push to the PBX accepting the REGISTER of the woken device.',
-	},
+	...FCM_OPTIONS,
 	events: {
 		flag: 'events',
 		kind: 'webhook',

@@ -31,13 +31,14 @@ export function conflicts(config: Config): string[] {
 /** What works, but perhaps not as wished. */
 export function warnings(config: Config): string[] {
 	const said: string[] = []
-	if (config.apnsKey === undefined) {
-		said.push('No --apns-key is given: calls reach awake devices only, and no sleeping one is woken.')
+	if (config.apnsKey === undefined && config.fcmKey === undefined) {
+		said.push(
+			'Neither --apns-key nor --fcm-key is given: calls reach awake devices only, and no sleeping one is woken.',
+		)
 	}
-	if (config.apnsKey === undefined && (config.apnsUrl ?? config.apnsCa) !== undefined) {
-		const idle = config.apnsUrl === undefined ? '--apns-ca' : '--apns-url'
-		said.push(`${idle} is given without --apns-key: nothing is pushed.`)
-	}
+	const { apnsKey, apnsUrl, apnsCa, fcmKey, fcmUrl, fcmCa } = config
+	said.push(...idleOptions('--apns-key', apnsKey, { '--apns-url': apnsUrl, '--apns-ca': apnsCa }))
+	said.push(...idleOptions('--fcm-key', fcmKey, { '--fcm-url': fcmUrl, '--fcm-ca': fcmCa }))
 	if (config.apnsKey !== undefined && config.apnsTopic === undefined) {
 		said.push('No --apns-topic is given: only phones that name their topic in pn-param can be woken.')
 	}
@@ -54,6 +55,19 @@ export function warnings(config: Config): string[] {
 		said.push('--events-secret is given without --events: nothing is posted.')
 	}
 	return said
+}
+
+/** What is given for a key that is not. */
+function idleOptions(
+	flag: string,
+	key: string | undefined,
+	others: Readonly<Record<string, string | undefined>>,
+): string[] {
+	if (key !== undefined) return []
+	const idle = Object.keys(others).filter((other) => others[other] !== undefined)
+	return idle.length === 0
+		? []
+		: [`${idle.join(' and ')} ${idle.length === 1 ? 'is' : 'are'} given without ${flag}: nothing is pushed there.`]
 }
 
 function listenRules({ listen, pbxListen }: Config): string[] {

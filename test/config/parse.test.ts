@@ -352,7 +352,7 @@ describe('what must hold between options', () => {
 
 	test('no key, no topic and an authority without a server are warnings', () => {
 		expect(warningsOf([])).toEqual([
-			'No --apns-key is given: calls reach awake devices only, and no sleeping one is woken.',
+			'Neither --apns-key nor --fcm-key is given: calls reach awake devices only, and no sleeping one is woken.',
 		])
 		const key = ['--apns-key', '/k.p8', '--apns-key-id', 'ABC123DEFG', '--apns-team', 'TEAM123456']
 		expect(warningsOf(key)[0]).toContain('--apns-topic')
@@ -360,7 +360,14 @@ describe('what must hold between options', () => {
 		expect(warningsOf([...key, '--apns-topic', 'a.b.voip', '--apns-ca', '/ca.pem'])[0]).toContain('--apns-url')
 		for (const flag of ['--apns-url=https://apns.example', '--apns-ca=/ca.pem'])
 			expect(warningsOf([flag]).slice(1)).toEqual([
-				`${flag.split('=')[0]} is given without --apns-key: nothing is pushed.`,
+				`${flag.split('=')[0]} is given without --apns-key: nothing is pushed there.`,
 			])
+	})
+
+	test('a key for Android alone is enough, and what belongs to it is idle without', () => {
+		expect(warningsOf(['--fcm-key', '/k.json'])).toEqual([])
+		expect(warningsOf(['--fcm-url=https://fcm.example', '--fcm-ca=/ca.pem']).slice(1)).toEqual([
+			'--fcm-url and --fcm-ca are given without --fcm-key: nothing is pushed there.',
+		])
 	})
 })

@@ -59,7 +59,7 @@ const start = (...words: readonly string[]) => run([...COMPLETE, '--http', `127.
 
 /** What a start says that cannot be, besides the warning that there is no key. */
 const refusal = ({ err }: { readonly err: readonly string[] }) =>
-	err.filter((line) => !line.startsWith('No --apns-key'))
+	err.filter((line) => !line.startsWith('Neither --apns-key'))
 
 describe.skipIf(binaryAbsent !== undefined)(`the command line of the binary${because(binaryAbsent)}`, () => {
 	test('--version names the versions, --help every flag, and both end with 0', async () => {
