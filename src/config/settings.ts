@@ -1,4 +1,5 @@
 /** Configuration → what the core needs of it. */
+import type { PushProvider } from '../core/model.ts'
 import type { Settings, Transport } from '../core/settings.ts'
 import { advertisedOf, listenersOf, pbxListenerOf } from './listeners.ts'
 import type { Config } from './options.ts'
@@ -30,9 +31,14 @@ export function settingsOf(config: Config, version: string): Settings {
 		banMs: config.banMs,
 		apnsTopic: config.apnsTopic ?? '',
 		apnsEnvironment: config.apnsEnvironment,
-		pushEnabled: config.apnsKey !== undefined,
+		providers: providersOf(config),
 		userAgent: `xcally-push-gateway/${version}`,
 	}
+}
+
+function providersOf({ apnsKey, fcmKey }: Config): readonly PushProvider[] {
+	const apns: readonly PushProvider[] = apnsKey === undefined ? [] : ['apns']
+	return fcmKey === undefined ? apns : [...apns, 'fcm']
 }
 
 /** IPv6 in brackets, as SIP writes it. */

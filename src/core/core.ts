@@ -84,7 +84,7 @@ export class Core {
 			own,
 			restored.pushOutcomes,
 		)
-		this.#notices = new Notices(this.context, this.devices)
+		this.#notices = new Notices(this.context, this.devices, (device) => this.calls.pushes.tokenDied(device))
 		this.#refresh = new RefreshPushes(this.context, this.devices, this.#notices)
 		this.#router = new Router(
 			...([this.context, this.transactions, this.devices, this.filter, this.calls, own, this.#notices, pbx] as const),

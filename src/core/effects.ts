@@ -1,6 +1,6 @@
 /** All the core can do. The loop performs effects in the order they were emitted (src/loop.ts). */
 import type { Secret } from '../lib/secret.ts'
-import type { DeviceRecord, HeldCallRecord, PushEnvironment, PushOutcomeRecord, Reach } from './model.ts'
+import type { DeviceRecord, HeldCallRecord, PushEnvironment, PushOutcomeRecord, PushProvider, Reach } from './model.ts'
 
 export type Effect = SendEffect | CloseEffect | SettleEffect | PushEffect | PushCancelEffect | SaveEffect | EventEffect
 
@@ -29,25 +29,28 @@ export interface SettleEffect {
 	readonly key: string
 }
 
-/** What APNs calls `apns-push-type`. Only a call may be `voip`: iOS ends apps that get one and show no call. */
+/** In the words of APNs (`apns-push-type`). Only a call may be `voip`: iOS ends apps that get one and show no call. */
 export type PushKind = 'voip' | 'alert' | 'background'
 
 /** Send one push; answered by exactly one `push-result` input. */
 export interface PushEffect {
 	readonly type: 'push'
 	readonly kind: PushKind
-	/** A UUID in lower case: `apns-id`, the same on a retry. */
+	/** A UUID in lower case, the same on a retry: `apns-id`. */
 	readonly pushId: string
-	readonly provider: 'apns'
+	readonly provider: PushProvider
 	readonly environment: PushEnvironment
-	/** With `.voip` behind the bundle id for a call, the bundle id alone for the others. */
+	/** APNs: with `.voip` behind the bundle id for a call, the bundle id alone for the others. FCM: for nobody. */
 	readonly topic: string
 	readonly token: Secret
-	/** The JSON text, at most {@link MAX_PAYLOAD_BYTES} octets of UTF-8. */
+	/**
+	 * JSON text, at most {@link MAX_PAYLOAD_BYTES} or {@link MAX_FCM_PAYLOAD_BYTES} octets of UTF-8. APNs: the whole body. FCM: the
+	 * `data` of the message, an object of strings.
+	 */
 	readonly payload: string
-	/** The same with only what the phone cannot do without, for a retry after 413 or a complaint about the request. */
+	/** The same with only what the phone cannot do without, for a retry after a complaint about the size or the request. */
 	readonly minimalPayload: string
-	/** APNs need not try after this time, ms since the epoch. */
+	/** The push service need not try after this time, ms since the epoch. */
 	readonly expiresAt: number
 }
 
@@ -59,6 +62,9 @@ export interface PushCancelEffect {
 
 /** APNs' limit for a VoIP push. */
 export const MAX_PAYLOAD_BYTES = 5120
+
+/** FCM's limit for the data of a message; the JSON of it is a little longer than what they count. */
+export const MAX_FCM_PAYLOAD_BYTES = 4096
 
 /**
  * Store these changes in one transaction. Answered by `committed` or `commit-failed` with the ticket where

@@ -65,11 +65,11 @@ export interface PushResultInput {
 }
 
 export type PushOutcome =
-	/** APNs took it. `environment` is the one that did: another than asked where the token was of the other one. */
+	/** The push service took it. `environment` is the one that did: another than asked where the token was of the other one. */
 	| { readonly kind: 'accepted'; readonly status: 200; readonly environment: PushEnvironment }
-	/** The token is good for nothing: 400 BadDeviceToken in both environments. */
+	/** The token is good for nothing: APNs' 400 BadDeviceToken in both environments, FCM's SENDER_ID_MISMATCH. */
 	| { readonly kind: 'bad-token'; readonly status: number; readonly reason: string }
-	/** 410: dead since `timestampMs` (epoch; 0 where APNs gave none). */
+	/** APNs' 410, FCM's UNREGISTERED: dead since `timestampMs` (epoch; 0 where nobody knows). */
 	| { readonly kind: 'gone'; readonly status: number; readonly reason: string; readonly timestampMs: number }
 	/** The operator must do something: key, topic, team, clock. `hint` says what, in a sentence. */
 	| { readonly kind: 'misconfigured'; readonly status: number; readonly reason: string; readonly hint: string }
@@ -77,5 +77,5 @@ export type PushOutcome =
 	| { readonly kind: 'throttled'; readonly status: number; readonly reason: string }
 	/** A `push-cancel` came before it was on the wire: nothing went out. */
 	| { readonly kind: 'withdrawn'; readonly status: 0; readonly reason: '' }
-	/** No answer, or an error of APNs, after the retry. status 0: none came. */
+	/** No answer, or an error of the push service, after the retry. status 0: none came. */
 	| { readonly kind: 'failed'; readonly status: number; readonly reason: string }

@@ -18,20 +18,24 @@ export interface Flow {
 	readonly port: number
 }
 
+/** A push service, as RFC 8599 §13 names it. */
+export type PushProvider = 'apns' | 'fcm'
+
+/** FCM has one, and it is called production here. */
 export type PushEnvironment = 'production' | 'sandbox'
 
 /** Push parameters of a binding, whichever dialect they came in (RFC 8599 §5.1, or the legacy `pn-tok`). */
 export interface PushParams {
-	readonly provider: 'apns'
+	readonly provider: PushProvider
 	readonly environment: PushEnvironment
 	/**
 	 * APNs topic of `token`: `com.example.app.voip`, or the bundle id alone where the phone gave no VoIP token, so that no call
-	 * wakes it. '' where neither the phone nor the configuration names one.
+	 * wakes it. '' where neither the phone nor the configuration names one. For FCM what the phone calls its project, perhaps ''.
 	 */
 	readonly topic: string
-	/** The VoIP token, hex; the ordinary one where there is no other. */
+	/** What a call is pushed to. APNs: the VoIP token, hex; the ordinary one where there is no other. FCM: its one token. */
 	readonly token: Secret
-	/** The ordinary token, hex, for alerts and background pushes; undefined where the phone gave none. */
+	/** For alerts and background pushes; undefined where the phone gave none. APNs: the ordinary token, hex. FCM: its one token. */
 	readonly remoteToken: Secret | undefined
 	/** `pn-prid` (or `pn-tok`) exactly as it came: part of the device's identity. */
 	readonly prid: Secret
@@ -60,9 +64,9 @@ export interface DeviceRecord {
 	/** When the PBX last said 2xx to a REGISTER of this device, ms since the epoch. */
 	readonly registeredAt: number
 	readonly reach: Reach
-	/** APNs said this token is dead (410, or 400 in both environments): no pushes until a new REGISTER. */
+	/** Its push service said that this token is dead: no pushes to it until a new REGISTER. */
 	readonly tokenDead: boolean
-	/** Pushes APNs accepted in a row that the device gave no sign of life after. */
+	/** Accepted pushes in a row that the device gave no sign of life after. */
 	readonly missedWakes: number
 	/** How long its last wakes took, ms, the newest last. */
 	readonly wakeTimes: readonly number[]
@@ -109,9 +113,9 @@ export interface PushOutcomeRecord {
 	readonly result: 'accepted' | 'refused' | 'failed' | 'withdrawn'
 	/** HTTP status, 0 where there was no answer. */
 	readonly status: number
-	/** APNs' word, or ours: `Unregistered`, `timeout`. '' when accepted. */
+	/** The push service's word, or ours: `Unregistered`, `timeout`. '' when accepted. */
 	readonly reason: string
-	/** push → answer of APNs, ms. */
+	/** push → answer, ms. */
 	readonly pushMs: number
 	/** push → the PBX's 2xx to the device's REGISTER, ms; undefined while (or because) it did not wake. */
 	readonly wakeMs: number | undefined

@@ -1,4 +1,5 @@
 /** What the core needs of the configuration: numbers and names, already validated (src/config makes it). */
+import type { PushProvider } from './model.ts'
 
 /** As it stands in a Via (RFC 3261 §20.42, RFC 7118 §5.2). */
 export type Transport = 'UDP' | 'TCP' | 'TLS' | 'WS' | 'WSS'
@@ -54,8 +55,8 @@ export interface Settings {
 	readonly apnsTopic: string
 	/** The environment of tokens whose `pn-provider` does not say (`apns`, legacy). */
 	readonly apnsEnvironment: 'production' | 'sandbox'
-	/** False where no key is configured: nobody can be woken, no Feature-Caps. */
-	readonly pushEnabled: boolean
+	/** Those a key is configured for, in the order they are named to phones. Without any nobody can be woken. */
+	readonly providers: readonly PushProvider[]
 	/** Server/User-Agent of what the gateway says itself. */
 	readonly userAgent: string
 }

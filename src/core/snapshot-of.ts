@@ -79,7 +79,7 @@ function deviceView(device: Device, suspicion: Suspicion, wakeTimes: WakeTimes):
 		expiresAt,
 		push: push && {
 			provider: push.provider,
-			environment: push.environment,
+			environment: push.provider === 'fcm' ? '' : push.environment,
 			topic: push.topic,
 			token: push.token.masked(),
 			dead: device.tokenDead,

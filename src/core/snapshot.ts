@@ -64,6 +64,7 @@ export interface DeviceView {
 	readonly push:
 		| {
 				readonly provider: string
+				/** '' where the service has but one. */
 				readonly environment: string
 				readonly topic: string
 				readonly token: string
@@ -145,7 +146,7 @@ export interface Counters {
 	/** Messages, and requests in a call, that a sleeping device was waited for with. */
 	requestsHeld: number
 	wakes: number
-	/** Pushes APNs accepted that no sign of life came after. */
+	/** Accepted pushes that no sign of life came after. */
 	wakesMissed: number
 	ghostsReplayed: number
 	pingsSent: number

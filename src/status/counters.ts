@@ -23,7 +23,7 @@ export const COUNTER_WORDS = {
 	pushesFailed: 'Pushes without an answer',
 	pushesWithdrawn: 'Pushes taken back before they went out',
 	noticesSent: 'Alerts and background pushes sent',
-	noticesRefused: 'Alerts and background pushes that APNs did not take',
+	noticesRefused: 'Alerts and background pushes that were not taken',
 	requestsHeld: 'Messages and requests in a call that waited for a sleeping device',
 	wakes: 'Devices woken by a push',
 	wakesMissed: 'Pushes accepted that woke nobody',

@@ -93,7 +93,7 @@ describe('settings of the core', () => {
 
 	test('units are those that the core asks for', () => {
 		const settings = settingsOf(configOf('--listen=udp:192.0.2.1:5060', '--pbx-expires=1h'), '1.2.3')
-		expect(settings).toMatchObject({ pbxExpiresSec: 3600, holdMs: 20_000, pushEnabled: false, apnsTopic: '' })
+		expect(settings).toMatchObject({ pbxExpiresSec: 3600, holdMs: 20_000, providers: [], apnsTopic: '' })
 		expect(settings.userAgent).toBe('xcally-push-gateway/1.2.3')
 	})
 })

@@ -159,7 +159,7 @@ describe('a MESSAGE to a sleeping device', () => {
 	test('without an ordinary token, or without a key, it is 480 at once, and never a VoIP push', () => {
 		for (const [settings, phone] of [
 			[{}, phoneWith(`${TOKEN}:voip`, 'voip')],
-			[{ pushEnabled: false }, phoneWith()],
+			[{ providers: [] }, phoneWith()],
 		] as const) {
 			const { rig } = sleeping(settings, phone)
 			rig.from(PBX, message())

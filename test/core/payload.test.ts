@@ -51,7 +51,7 @@ describe('the payload', () => {
 	}
 
 	test('is JSON with what CallKit needs', () => {
-		expect(JSON.parse(payloadOf(call))).toEqual({
+		expect(JSON.parse(payloadOf('apns', call))).toEqual({
 			aps: {},
 			callId: 'id',
 			uuid: 'u',
@@ -60,7 +60,7 @@ describe('the payload', () => {
 			agent: 'sip:1001@pbx.example',
 			time: '1970-01-01T00:00:00.000Z',
 		})
-		expect(JSON.parse(minimalPayloadOf(call))).toEqual({ aps: {}, callId: 'id', uuid: 'u', callerNumber: '1' })
+		expect(JSON.parse(minimalPayloadOf('apns', call))).toEqual({ aps: {}, callId: 'id', uuid: 'u', callerNumber: '1' })
 	})
 
 	for (const [what, from, callId] of [

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { MIN_PUSH_EXPIRES_SEC } from '../../src/core/registrar/bindings.ts'
 import { MAX_CONTACT_LENGTH, MAX_CONTACTS } from '../../src/core/registrar/contact.ts'
 import { MAX_DEVICES_PER_AGENT } from '../../src/core/registrar/devices.ts'
-import { MAX_TOKEN_LENGTH } from '../../src/core/registrar/push-params.ts'
+import { MAX_FCM_TOKEN_LENGTH, MAX_TOKEN_LENGTH } from '../../src/core/registrar/push-params.ts'
 import { Header } from '../../src/sip/headers.ts'
 import {
 	ACCEPTED,
@@ -428,11 +428,29 @@ describe('push parameters', () => {
 		expect(pushOf(params)).toEqual(rfc8599 as never)
 	})
 
+	test('a token of FCM is one for all, in either dialect and all that linphone called it, and its case counts', () => {
+		const token = 'dGVzdA-t_1:APA91bHun4MxP5egoKMwt2KZFBaFUH-1RYqx'
+		const fcm = { ...rfc8599, provider: 'fcm', topic: '929724111839', token, remoteToken: token }
+		expect(pushOf(`;pn-provider=fcm;pn-prid=${token};pn-param=929724111839`)).toEqual(fcm as never)
+		for (const type of ['firebase', 'google', 'fcm', 'GCM'])
+			expect(pushOf(`;app-id=929724111839;pn-type=${type};pn-tok=${token}`)).toEqual({
+				...fcm,
+				dialect: 'legacy',
+			} as never)
+		expect(pushOf(`;pn-provider=fcm;pn-prid=${token.replace(':', '%3A')}`)).toEqual({ ...fcm, topic: '' } as never)
+	})
+
+	test(`MAX_FCM_TOKEN_LENGTH: a token of ${MAX_FCM_TOKEN_LENGTH} characters is taken, a longer one is not`, () => {
+		expect(pushOf(pushParamsOf('z'.repeat(MAX_FCM_TOKEN_LENGTH), 'fcm'))).toBeDefined()
+		expect(pushOf(pushParamsOf('z'.repeat(MAX_FCM_TOKEN_LENGTH + 1), 'fcm'))).toBeUndefined()
+	})
+
 	test('what is no token, or another provider, is a device without push', () => {
-		expect(pushOf(';pn-provider=fcm;pn-prid=abc;pn-param=p')).toBeUndefined()
+		expect(pushOf(';pn-provider=webpush;pn-prid=abc;pn-param=p')).toBeUndefined()
+		expect(pushOf(';pn-provider=fcm;pn-prid=a%2Fb')).toBeUndefined()
 		expect(pushOf(pushParamsOf('not-hex'))).toBeUndefined()
 		expect(pushOf(`;pn-provider=apns;pn-prid=${TOKEN}:other;pn-param=TEAM000001.com.example.app.voip`)).toBeUndefined()
-		expect(pushOf(';pn-type=google;pn-tok=abc')).toBeUndefined()
+		expect(pushOf(';pn-type=wp;pn-tok=abc')).toBeUndefined()
 	})
 
 	test(`MAX_TOKEN_LENGTH: a token of ${MAX_TOKEN_LENGTH} digits is taken, a longer one is not`, () => {
@@ -472,7 +490,7 @@ describe('Feature-Caps (RFC 8599 §5)', () => {
 	test('none for the legacy dialect, for no push at all, and without a key', () => {
 		expect(caps({ contact: `<sip:1001@10.0.0.5;pn-type=apple;pn-tok=${TOKEN}>` })).toEqual([[], []])
 		expect(caps({ contact: '<sip:1001@10.0.0.5>' })).toEqual([[], []])
-		expect(caps({}, { pushEnabled: false })).toEqual([[], []])
+		expect(caps({}, { providers: [] })).toEqual([[], []])
 	})
 
 	test('somebody nearer to the phone has claimed it already', () => {

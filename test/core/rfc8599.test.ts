@@ -58,7 +58,7 @@ describe('a query', () => {
 		})
 
 	test('without a key there is nothing to push with: 555 to a query about apns, no promise to one about all', () => {
-		const rig = new Rig({ pushEnabled: false })
+		const rig = new Rig({ providers: [] })
 		expect(register(rig, ';pn-provider=apns').answer.status).toBe(555)
 		const { answer } = register(rig, ';pn-provider')
 		expect([answer.status, capsOf(answer)]).toEqual([200, []])
@@ -131,7 +131,7 @@ describe('423', () => {
 
 	test('nor with --min-expires 0, nor without a key', () => {
 		expect(register(new Rig(), VOIP, { expires: 60 }).answer.status).toBe(200)
-		expect(register(new Rig({ minExpiresSec: 120, pushEnabled: false }), VOIP, { expires: 60 }).answer.status).toBe(200)
+		expect(register(new Rig({ minExpiresSec: 120, providers: [] }), VOIP, { expires: 60 }).answer.status).toBe(200)
 	})
 })
 

@@ -58,7 +58,7 @@ export const SETTINGS: Settings = {
 	banMs: 600_000,
 	apnsTopic: 'com.example.app.voip',
 	apnsEnvironment: 'production',
-	pushEnabled: true,
+	providers: ['apns'],
 	userAgent: 'gateway-under-test',
 }
 

@@ -106,7 +106,7 @@ describe('a phone on a connection', () => {
 	})
 
 	test('nothing is sent to it twice (RFC 3261 §17)', () => {
-		const { rig } = bound({ pingIntervalMs: 0, pushEnabled: false })
+		const { rig } = bound({ pingIntervalMs: 0, providers: [] })
 		callIn(rig)
 		rig.advance(1_700)
 		expect(rig.words(HOME)).toEqual(['INVITE'])

@@ -373,7 +373,7 @@ describe('an INVITE for an agent with nobody to wake is 480 in the same instant'
 	})
 
 	test('where no key is configured', () => {
-		expect(answered(asleep({ pushEnabled: false }).rig)).toEqual(AT_ONCE)
+		expect(answered(asleep({ providers: [] }).rig)).toEqual(AT_ONCE)
 	})
 
 	test('where APNs refuses the key', () => {

@@ -41,7 +41,7 @@ const SETTINGS: Settings = {
 	banMs: 600_000,
 	apnsTopic: 'com.example.app.voip',
 	apnsEnvironment: 'production',
-	pushEnabled: true,
+	providers: ['apns'],
 	userAgent: 'push-gateway/test',
 }
 

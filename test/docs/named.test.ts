@@ -41,8 +41,8 @@ test('the README has every field of the payload, and no other', () => {
 		time: 0,
 		status: 'https://gw.example/c/x',
 	}
-	expect(named.map((match) => match[1]!)).toEqual(Object.keys(JSON.parse(payloadOf(call))))
-	for (const field of Object.keys(JSON.parse(minimalPayloadOf(call)))) expect(readme).toContain(`\`${field}\``)
+	expect(named.map((match) => match[1]!)).toEqual(Object.keys(JSON.parse(payloadOf('apns', call))))
+	for (const field of Object.keys(JSON.parse(minimalPayloadOf('apns', call)))) expect(readme).toContain(`\`${field}\``)
 })
 
 test('every command of build.sh a document names is one', async () => {

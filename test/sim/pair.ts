@@ -165,7 +165,7 @@ function settingsOf(): Settings {
 		pbxListener: 0,
 		clientAddressHeader: '',
 		pbxPingMs: 5_000,
-		pushEnabled: false,
+		providers: [],
 		registerRate: 0,
 	}
 }

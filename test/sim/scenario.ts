@@ -114,7 +114,7 @@ function settingsOf(chance: Chance): Settings {
 		banMs: 60_000,
 		apnsTopic: chance.is(0.8) ? TOPIC : '',
 		apnsEnvironment: 'production',
-		pushEnabled: chance.is(0.95),
+		providers: chance.is(0.95) ? ['apns'] : [],
 		userAgent: 'Simulated gateway',
 	}
 }

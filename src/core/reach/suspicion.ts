@@ -1,5 +1,5 @@
 /**
- * Pushes that APNs accepted and that woke nobody. Apple stops delivering VoIP pushes to an app that lets too many pass
+ * Pushes that were accepted and woke nobody. Apple stops delivering VoIP pushes to an app that lets too many pass
  * without showing a call, and says so to nobody: a token may be good and its phone deaf all the same.
  */
 import { Deadline } from '../../lib/deadlines.ts'
@@ -59,7 +59,7 @@ export class Suspicion {
 		return suspectAfter > 0 && missedWakes >= suspectAfter
 	}
 
-	/** APNs took a push that went out at `since`; its time is up at `until`. Both in ms. */
+	/** A push was accepted that went out at `since`; its time is up at `until`. Both in ms. */
 	watch(device: Device, since: number, until: number): void {
 		const vigil = new Vigil(this, device, since)
 		const vigils = this.#vigils.get(device)

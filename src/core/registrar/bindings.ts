@@ -7,7 +7,7 @@ import type { Change } from '../effects.ts'
 import type { Flow, PushParams } from '../model.ts'
 import { type Asked, type AskedContact, shownContact } from './contact.ts'
 import { type Device, type Devices, MAX_DEVICES_PER_AGENT } from './devices.ts'
-import { claimedByAnother, PROVIDERS } from './feature-caps.ts'
+import { claimedByAnother } from './feature-caps.ts'
 import { samePush } from './push-params.ts'
 
 /** RFC 8599 §5.6.1: a binding shorter than this lapses before a push could bring anybody back, so none is promised. */
@@ -73,7 +73,7 @@ export class Bindings {
 	#bind(device: Device | undefined, contact: AskedContact, sec: number, pbxSec: number): void {
 		const expiresAt = this.#now + sec * 1000
 		const pbxExpiresAt = this.#now + pbxSec * 1000
-		const push = sec >= MIN_PUSH_EXPIRES_SEC && !this.#isPushedByAnother() ? contact.push : undefined
+		const push = sec >= MIN_PUSH_EXPIRES_SEC && !this.#isPushedByAnother(contact.push) ? contact.push : undefined
 		if (device !== undefined) this.#refresh(device, contact, push, expiresAt, pbxExpiresAt)
 		else device = this.#bindNew(contact, push, expiresAt, pbxExpiresAt)
 		device.noteOrder(this.#request)
@@ -185,11 +185,9 @@ export class Bindings {
 	}
 
 	/** RFC 8599 §5.6.1: somebody nearer to the phone pushes for it. */
-	#isPushedByAnother(): boolean {
-		return (
-			this.#request.find(Header.FeatureCaps) >= 0 &&
-			claimedByAnother(this.#request.rows(Header.FeatureCaps), PROVIDERS[0])
-		)
+	#isPushedByAnother(push: PushParams | undefined): boolean {
+		if (push === undefined || this.#request.find(Header.FeatureCaps) < 0) return false
+		return claimedByAnother(this.#request.rows(Header.FeatureCaps), push.provider)
 	}
 
 	#userAgent(): string | undefined {

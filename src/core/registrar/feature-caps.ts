@@ -1,7 +1,5 @@
 /** RFC 8599 §5.4 and §8: what the gateway says it can do, in Feature-Caps (RFC 6809). */
-
-/** Providers this gateway pushes to. */
-export const PROVIDERS = ['apns'] as const
+import type { PushProvider } from '../model.ts'
 
 /**
  * `+sip.pnsreg`: a phone that says it wakes by itself is asked to refresh its binding this long before it lapses. RFC 8599
@@ -15,14 +13,16 @@ export function featureCaps(provider: string, pnsregSec?: number, purr?: string)
 	return `*;+sip.pns="${provider}"${pnsreg}${purr === undefined ? '' : `;+sip.pnspurr="${purr}"`}`
 }
 
-/** Which of them does a `pn-provider` ask about? An empty one asks about all (RFC 8599 §4.1.5). */
-export function providersFor(named: string): readonly (typeof PROVIDERS)[number][] {
+/** Which of `providers` does a `pn-provider` ask about? An empty one asks about all (RFC 8599 §4.1.5). */
+export function providersFor(named: string, providers: readonly PushProvider[]): readonly PushProvider[] {
 	const name = named.toLowerCase()
-	return name === '' || name === 'apns' || name === 'apns.dev' ? PROVIDERS : []
+	if (name === '') return providers
+	const wanted = name === 'apns.dev' ? 'apns' : name
+	return providers.filter((provider) => provider === wanted)
 }
 
-/** Does somebody nearer to the phone already push for this provider (RFC 8599 §5.6.1)? */
-export function claimedByAnother(rows: readonly string[], provider: string): boolean {
-	const wanted = `+sip.pns="${provider}"`
+/** Does somebody nearer to the phone already push for this provider (RFC 8599 §5.6.1), or for any at all? */
+export function claimedByAnother(rows: readonly string[], provider?: string): boolean {
+	const wanted = provider === undefined ? '+sip.pns="' : `+sip.pns="${provider}"`
 	return rows.some((row) => row.toLowerCase().includes(wanted))
 }

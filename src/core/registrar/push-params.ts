@@ -3,8 +3,8 @@
  *
  * RFC 8599 §4 and §13: `pn-provider=apns;pn-prid=<token>;pn-param=<Team>.<bundle>.voip`, with what liblinphone makes of
  * it: `apns.dev` for the sandbox, `pn-prid=<token>:voip&<token>:remote`, `pn-param=TEAM.bundle.voip&remote`. Without `.voip` the
- * token is an ordinary one, for alerts and background pushes. The legacy one:
- * `app-id=<bundle>[.voip[.dev|.prod]];pn-type=apple;pn-tok=<token>`.
+ * token is an ordinary one, for alerts and background pushes. `pn-provider=fcm;pn-prid=<token>;pn-param=<project>`. The legacy one:
+ * `app-id=<bundle>[.voip[.dev|.prod]];pn-type=apple;pn-tok=<token>`, and with `pn-type=firebase` the same for FCM.
  */
 import { detached } from '../../lib/detached.ts'
 import { Secret } from '../../lib/secret.ts'
@@ -13,6 +13,9 @@ import type { PushEnvironment, PushParams } from '../model.ts'
 
 /** APNs tokens have no fixed length; 200 hex digits is twice the longest seen, and keeps rows small. */
 export const MAX_TOKEN_LENGTH = 200
+
+/** FCM's have 140 to 200 characters today, and no fixed length either; a Contact of 2,000 has room for no more than these. */
+export const MAX_FCM_TOKEN_LENGTH = 1_000
 
 export interface PushDefaults {
 	readonly topic: string
@@ -42,6 +45,7 @@ export function withoutPushParams(uri: string): string {
 
 function rfc8599(params: string, defaults: PushDefaults): PushParams | undefined {
 	const provider = text(params, 'pn-provider').toLowerCase()
+	if (provider === 'fcm') return fcm('rfc8599', text(params, 'pn-prid'), text(params, 'pn-param'))
 	if (provider !== 'apns' && provider !== 'apns.dev') return undefined
 	const prid = text(params, 'pn-prid')
 	const app = appOf(text(params, 'pn-param'))
@@ -64,6 +68,7 @@ function rfc8599(params: string, defaults: PushDefaults): PushParams | undefined
 
 function legacy(params: string, defaults: PushDefaults): PushParams | undefined {
 	const type = text(params, 'pn-type').toLowerCase()
+	if (FCM_TYPES.has(type)) return fcm('legacy', text(params, 'pn-tok'), text(params, 'app-id'))
 	if (type !== 'apple' && type !== 'apns') return undefined
 	const prid = text(params, 'pn-tok')
 	const token = tokenFor(prid, 'voip')
@@ -77,6 +82,24 @@ function legacy(params: string, defaults: PushDefaults): PushParams | undefined 
 		remoteToken: undefined,
 		prid: new Secret(prid),
 		dialect: 'legacy',
+	}
+}
+
+/** What linphone wrote and writes: the names of FCM before RFC 8599. */
+const FCM_TYPES: ReadonlySet<string> = new Set(['firebase', 'google', 'fcm', 'gcm'])
+
+/** One token for all it is pushed to for; a project is the phone's word, for the key alone says which one is sent for. */
+function fcm(dialect: PushParams['dialect'], prid: string, project: string): PushParams | undefined {
+	if (prid.length > MAX_FCM_TOKEN_LENGTH || !/^[\w:.-]+$/.test(prid)) return undefined
+	const token = new Secret(prid)
+	return {
+		provider: 'fcm',
+		environment: 'production',
+		topic: project,
+		token,
+		remoteToken: token,
+		prid: token,
+		dialect,
 	}
 }
 
@@ -115,8 +138,18 @@ function isOrdinary(app: App | undefined, { topic }: PushDefaults): boolean {
 }
 
 /** May a call wake it? */
-export function isVoip({ topic }: PushParams): boolean {
-	return topic.endsWith(VOIP)
+export function isForCalls({ provider, topic }: PushParams): boolean {
+	return provider === 'fcm' || topic.endsWith(VOIP)
+}
+
+/** Is all known that a push needs? */
+export function isComplete({ provider, topic }: PushParams): boolean {
+	return provider === 'fcm' || topic !== ''
+}
+
+/** Has the phone one token for calls and all else, so that it lives or dies for all of it? */
+export function hasOneToken({ token, remoteToken }: PushParams): boolean {
+	return remoteToken !== undefined && remoteToken.reveal() === token.reveal()
 }
 
 /** The topic of all that is no call. */
@@ -140,5 +173,6 @@ function text(params: string, name: string): string {
 /** The same token for the same app, however it is spelt around them. */
 export function samePush(a: PushParams | undefined, b: PushParams | undefined): boolean {
 	if (a === undefined || b === undefined) return a === b
-	return a.prid.reveal() === b.prid.reveal() && a.topic === b.topic && a.dialect === b.dialect
+	const isSame = a.prid.reveal() === b.prid.reveal() && a.topic === b.topic
+	return isSame && a.dialect === b.dialect && a.provider === b.provider
 }

@@ -5,7 +5,7 @@ import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import type { ClientTransaction, ServerTransaction, Transactions } from '../../transaction/transactions.ts'
 import type { CommitWaiter, Context } from '../context.ts'
-import type { Flow } from '../model.ts'
+import type { Flow, PushProvider } from '../model.ts'
 import type { HopUser, PbxRequests } from '../pbx/hops.ts'
 import type { Target } from '../pbx/target.ts'
 import { answerEdit, forwardEdit, newBranch, tellClient } from '../proxy/forward.ts'
@@ -14,9 +14,10 @@ import { Bindings, MIN_PUSH_EXPIRES_SEC } from './bindings.ts'
 import { isStale } from './challenge.ts'
 import { type Asked, type AskedContact, DEFAULT_EXPIRES_SEC, grantedIn } from './contact.ts'
 import type { Device, Devices } from './devices.ts'
-import { claimedByAnother, featureCaps, PNSREG_SEC, PROVIDERS, providersFor } from './feature-caps.ts'
+import { claimedByAnother, featureCaps, PNSREG_SEC, providersFor } from './feature-caps.ts'
 import { flowTimerSec, isOutbound, OUTBOUND, removeOutbound } from './outbound.ts'
 import { purrOf } from './purr.ts'
+import { isComplete } from './push-params.ts'
 
 /** Seconds a phone waits before it tries again when its binding could not be stored. */
 const RETRY_AFTER_SEC = 10
@@ -60,7 +61,7 @@ export class Registration implements HopUser, CommitWaiter {
 	readonly aor: string
 	readonly #user: string
 	readonly #asked: Asked
-	readonly #caps: readonly string[]
+	readonly #caps: readonly PushProvider[]
 	readonly #isOutbound: boolean
 	#answer: Uint8Array | undefined = undefined
 	#answerStatus = 0
@@ -193,16 +194,13 @@ export class Registration implements HopUser, CommitWaiter {
 	}
 
 	/** RFC 8599 §5.4: for providers the phone names or asks about, and nobody nearer to it has claimed. */
-	#promisedCaps(): readonly string[] {
-		if (this.#asked.kind !== 'bindings' || !this.#relay.context.settings.pushEnabled) return []
-		const wanted = this.#asked.contacts.some(({ push, expiresSec, query }) =>
-			query === undefined
-				? push?.dialect === 'rfc8599' && push.topic !== '' && expiresSec >= MIN_PUSH_EXPIRES_SEC
-				: providersFor(query).length > 0,
-		)
-		if (!wanted) return []
+	#promisedCaps(): readonly PushProvider[] {
+		const { providers } = this.#relay.context.settings
+		if (this.#asked.kind !== 'bindings' || providers.length === 0) return []
+		const wanted = this.#asked.contacts.flatMap((contact) => wantedBy(contact, providers))
+		if (wanted.length === 0) return []
 		const claimed = this.#request.rows(Header.FeatureCaps)
-		return PROVIDERS.filter((provider) => !claimedByAnother(claimed, provider))
+		return providers.filter((provider) => wanted.includes(provider) && !claimedByAnother(claimed, provider))
 	}
 
 	#hadCredentials(): boolean {
@@ -246,13 +244,23 @@ export class Registration implements HopUser, CommitWaiter {
 	}
 
 	/** RFC 8599 §8.4, §6.2.1: when to refresh, for a phone that said it does; a PURR, for one that may be pushed to in a dialog. */
-	#promise(provider: string, grantedSec: number | undefined): string {
+	#promise(provider: PushProvider, grantedSec: number | undefined): string {
 		const [device] = this.#bound
-		if (device?.push === undefined || this.#asked.kind !== 'bindings') return featureCaps(provider)
+		if (device?.push?.provider !== provider || this.#asked.kind !== 'bindings') return featureCaps(provider)
 		const asked = this.#asked.contacts.find(({ deviceKey }) => deviceKey === device.key)
 		const sec = Math.min(asked?.expiresSec ?? 0, grantedSec ?? Number.POSITIVE_INFINITY)
 		const pnsreg = asked?.refreshes && sec > PNSREG_SEC ? PNSREG_SEC : undefined
 		const { observer, context } = this.#relay
 		return featureCaps(provider, pnsreg, observer.isTold(device) ? purrOf(context, device.id) : undefined)
 	}
+}
+
+/** Those of `providers` that the phone names with its token, or asks about. */
+function wantedBy(
+	{ push, expiresSec, query }: AskedContact,
+	providers: readonly PushProvider[],
+): readonly PushProvider[] {
+	if (query !== undefined) return providersFor(query, providers)
+	const isPromised = push?.dialect === 'rfc8599' && isComplete(push) && expiresSec >= MIN_PUSH_EXPIRES_SEC
+	return isPromised ? [push.provider] : []
 }

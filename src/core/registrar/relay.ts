@@ -12,7 +12,7 @@ import type { PbxRequests } from '../pbx/hops.ts'
 import type { Target } from '../pbx/target.ts'
 import { type Asked, askedOf } from './contact.ts'
 import type { Devices } from './devices.ts'
-import { claimedByAnother, PROVIDERS, providersFor } from './feature-caps.ts'
+import { claimedByAnother, providersFor } from './feature-caps.ts'
 import type { PushDefaults } from './push-params.ts'
 import { type RegisterObserver, Registration, type RelayParts } from './registration.ts'
 
@@ -71,12 +71,15 @@ export class RegisterRelay implements RelayParts {
 
 	/** RFC 8599 §5.6.1: what is wrong with what it says of pushes, unless somebody nearer to the phone sees to them. */
 	#refusal(request: SipMessage, asked: Asked): Refusal | undefined {
-		const { pushEnabled, minExpiresSec } = this.context.settings
-		if (asked.kind !== 'bindings' || claimedByAnother(request.rows(Header.FeatureCaps), PROVIDERS[0])) return undefined
+		const { providers, minExpiresSec } = this.context.settings
+		if (asked.kind !== 'bindings') return undefined
+		const claimed = request.rows(Header.FeatureCaps)
 		for (const { query, push, expiresSec } of asked.contacts) {
 			/* it asks, so it knows what the answer means; one that only names another provider is registered without pushes */
-			if (query && (!pushEnabled || providersFor(query).length === 0)) return { status: 555, rows: [] }
-			if (pushEnabled && push !== undefined && expiresSec > 0 && expiresSec < minExpiresSec)
+			if (query && providersFor(query, providers).length === 0 && !claimedByAnother(claimed))
+				return { status: 555, rows: [] }
+			const isTooShort = push !== undefined && expiresSec > 0 && expiresSec < minExpiresSec
+			if (isTooShort && providers.includes(push.provider) && !claimedByAnother(claimed, push.provider))
 				return { status: 423, rows: [['Min-Expires', `${minExpiresSec}`]] }
 		}
 		return undefined

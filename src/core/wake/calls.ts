@@ -13,7 +13,7 @@ import type { Availability } from '../reach/availability.ts'
 import type { Pings } from '../reach/pings.ts'
 import type { Suspicion } from '../reach/suspicion.ts'
 import type { Agent, Device, Devices } from '../registrar/devices.ts'
-import { isVoip } from '../registrar/push-params.ts'
+import { isForCalls } from '../registrar/push-params.ts'
 import type { CallVerdict, CallView } from '../snapshot.ts'
 import { breadthOf } from './breadth.ts'
 import { AgentCall } from './call.ts'
@@ -84,7 +84,8 @@ export class Calls {
 	/** Can the push of a call reach it? */
 	wakeable(device: Device): boolean {
 		const { push } = device
-		return push !== undefined && isVoip(push) && !device.tokenDead && this.context.settings.pushEnabled
+		if (push === undefined || device.tokenDead || !isForCalls(push)) return false
+		return this.context.settings.providers.includes(push.provider)
 	}
 
 	/** Wake it first? Without pings nothing is known, so what can be woken is woken, and the rest called directly. */

@@ -38,8 +38,8 @@ export function pushFor(call: AgentCall, deviceId: number, pushId: string, push:
 		status: statusUrl(call, deviceId),
 	}
 	const { provider, environment, topic, token } = push
-	const payload = payloadOf(shown)
-	const minimalPayload = minimalPayloadOf(shown)
+	const payload = payloadOf(provider, shown)
+	const minimalPayload = minimalPayloadOf(provider, shown)
 	return {
 		type: 'push',
 		kind: 'voip',

@@ -1,9 +1,10 @@
-/** What the push says: all that CallKit needs to show the call before the INVITE is there. */
+/** What the push says: all that the phone needs to show the call before the INVITE is there. */
 import { parseNameAddr } from '../../sip/address.ts'
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import { parseUri, unescape as unescaped } from '../../sip/uri.ts'
-import { MAX_PAYLOAD_BYTES } from '../effects.ts'
+import { MAX_FCM_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES } from '../effects.ts'
+import type { PushProvider } from '../model.ts'
 
 /** Longer names are cut: no screen shows more, and the payload has room for nothing else. */
 export const MAX_CALLER_NAME_LENGTH = 128
@@ -38,10 +39,22 @@ export function callerOf(invite: SipMessage): Caller {
 	}
 }
 
-/** The JSON for APNs, at most {@link MAX_PAYLOAD_BYTES} octets. */
-export function payloadOf(call: PushCall): string {
+interface Form {
+	/** What stands before the rest. APNs demands `aps`; with FCM nothing but the data tells a call from a message. */
+	readonly head: Readonly<Record<string, unknown>>
+	readonly maxBytes: number
+}
+
+const FORMS: Readonly<Record<PushProvider, Form>> = {
+	apns: { head: { aps: {} }, maxBytes: MAX_PAYLOAD_BYTES },
+	fcm: { head: { event: 'call' }, maxBytes: MAX_FCM_PAYLOAD_BYTES },
+}
+
+/** The JSON for the push service, no longer than it takes; every value is a string, but for `aps`. */
+export function payloadOf(provider: PushProvider, call: PushCall): string {
+	const { head, maxBytes } = FORMS[provider]
 	const whole = JSON.stringify({
-		aps: {},
+		...head,
 		callId: call.callId,
 		uuid: call.uuid,
 		callerName: call.caller.name,
@@ -50,13 +63,13 @@ export function payloadOf(call: PushCall): string {
 		time: new Date(call.time).toISOString(),
 		status: call.status,
 	})
-	return utf8Length(whole) <= MAX_PAYLOAD_BYTES ? whole : minimalPayloadOf(call)
+	return utf8Length(whole) <= maxBytes ? whole : minimalPayloadOf(provider, call)
 }
 
-/** Only what CallKit cannot do without, for when APNs complains of the size or the request. */
-export function minimalPayloadOf(call: PushCall): string {
+/** Only what the phone cannot do without, for when the push service complains of the size or the request. */
+export function minimalPayloadOf(provider: PushProvider, call: PushCall): string {
 	const callId = call.callId.length <= MAX_CALL_ID_LENGTH ? { callId: call.callId } : {}
-	return JSON.stringify({ aps: {}, ...callId, uuid: call.uuid, callerNumber: call.caller.number })
+	return JSON.stringify({ ...FORMS[provider].head, ...callId, uuid: call.uuid, callerNumber: call.caller.number })
 }
 
 /** A Call-ID longer than this would not fit into the payload once it is escaped. */

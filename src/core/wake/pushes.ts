@@ -24,7 +24,7 @@ export class Pushes {
 	readonly #suspicion: Suspicion
 	readonly #availability: Availability
 	readonly #wakeTimes: WakeTimes
-	/** Without an answer of APNs, by push id. */
+	/** Without an answer, by push id. */
 	readonly #out = new Map<string, Branch>()
 	/** Accepted, and the device has not registered since, by device. */
 	readonly #wakes = new Map<number, PushOutcomeRecord>()
@@ -62,7 +62,7 @@ export class Pushes {
 		return this.#outcomes
 	}
 
-	/** How many APNs has not answered yet. */
+	/** How many have no answer yet. */
 	get unanswered(): number {
 		return this.#out.size
 	}
@@ -91,6 +91,7 @@ export class Pushes {
 			push: effect.pushId,
 			agent: branch.device?.agent.aor,
 			device: branch.deviceId,
+			provider: effect.provider,
 			token: effect.token,
 		})
 	}
@@ -109,7 +110,7 @@ export class Pushes {
 		branch.call.pushed(branch, result, now)
 	}
 
-	/** Has APNs answered this push, in this life of the gateway or an earlier one? */
+	/** Has this push been answered, in this life of the gateway or an earlier one? */
 	knowsOutcome(pushId: string): boolean {
 		return this.#outcomes.some((outcome) => outcome.pushId === pushId)
 	}
@@ -122,11 +123,15 @@ export class Pushes {
 			if (device.push === undefined || device.push.environment === outcome.environment) return
 			device.push = { ...device.push, environment: outcome.environment }
 			this.#context.save([{ table: 'device', op: 'environment', id: device.id, environment: outcome.environment }])
-		} else if (tokenDied(outcome, device.registeredAt)) {
-			device.tokenDead = true
-			this.#context.save([{ table: 'device', op: 'token-dead', id: device.id }])
-			this.#availability.changed(device.agent)
-		}
+		} else if (tokenDied(outcome, device.registeredAt)) this.tokenDied(device)
+	}
+
+	/** No call's push reaches it until it registers anew. */
+	tokenDied(device: Device): void {
+		if (device.tokenDead) return
+		device.tokenDead = true
+		this.#context.save([{ table: 'device', op: 'token-dead', id: device.id }])
+		this.#availability.changed(device.agent)
 	}
 
 	#note(branch: Branch, { pushId, outcome, pushMs }: PushResultInput): void {
@@ -157,6 +162,7 @@ export class Pushes {
 			push: pushId,
 			agent,
 			device: branch.deviceId,
+			provider: branch.device?.push?.provider,
 			status: outcome.status,
 			reason: reason || undefined,
 			pushMs,
@@ -164,7 +170,7 @@ export class Pushes {
 		})
 	}
 
-	/** The device may have woken before APNs' answer came. */
+	/** The device may have woken before the answer came. */
 	#accepted(branch: Branch, device: Device, row: PushOutcomeRecord): void {
 		const { registeredAt } = device
 		if (registeredAt > row.sentAt) {
@@ -244,6 +250,6 @@ function resultOf({ kind }: PushOutcome): PushOutcomeRecord['result'] {
 /** Does this outcome say that the token itself is dead? */
 export function tokenDied(outcome: PushOutcome, registeredAt: number): boolean {
 	if (outcome.kind === 'bad-token') return true
-	/* 410 tells since when: a REGISTER after that has brought the token anew */
+	/* it tells since when: a REGISTER after that has brought the token anew */
 	return outcome.kind === 'gone' && registeredAt <= (outcome.timestampMs || Infinity)
 }
