@@ -1,20 +1,17 @@
 /** The running gateway: opens the edges, joins them to the core, and takes them down again in order. */
 import { createHmac } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { maskedView } from './config/describe.ts'
 import { pbxSideOf } from './config/listeners.ts'
 import type { Config } from './config/options.ts'
 import { settingsOf } from './config/settings.ts'
 import { Core } from './core/core.ts'
-import type { CloseEffect, EventName, EventValue, SendEffect, SettleEffect } from './core/effects.ts'
+import type { CloseEffect, EventName, EventValue, PushEffect, SendEffect, SettleEffect } from './core/effects.ts'
 import { httpPost } from './events/post.ts'
 import { EventQueue } from './events/queue.ts'
-import { Secret } from './lib/secret.ts'
 import { Listeners } from './listeners.ts'
 import type { Log } from './log/log.ts'
 import { type Clock, Loop } from './loop.ts'
-import { ApnsClient, apnsUrls } from './push/apns.ts'
-import type { TokenStore } from './push/token.ts'
+import { PushServices } from './push-services.ts'
 import { familiesOf } from './resolve/locate.ts'
 import { watchPbx } from './resolve/watch.ts'
 import { installLatin1Codec } from './sip/latin1.ts'
@@ -39,7 +36,7 @@ installLatin1Codec({
 /** SIGTERM: answers in flight have this long to go out. */
 export const DRAIN_LIMIT_MS = 5_000
 
-/** How long a key that APNs refuses keeps the gateway from being ready, unless a push goes through before. */
+/** How long a key that its push service refuses keeps the gateway from being ready, unless a push goes through before. */
 const MISCONFIGURED_FOR_MS = 600_000
 
 export interface GatewayVersion {
@@ -82,12 +79,13 @@ class Starting implements Gateway {
 	readonly #loop: Loop
 	readonly #listeners: Listeners
 	readonly #events: EventQueue | undefined
-	#apns: ApnsClient | undefined
+	readonly #push: PushServices
 	#status: Status | undefined
 	#public: { stop(): Promise<void> } | undefined
 	#watch: { stop(): void } | undefined
 	#unresolved: string | undefined = 'The name of the PBX is being looked up.'
-	#misconfigured: { readonly at: number; readonly hint: string } | undefined
+	/** By push service: what it last said against its key. */
+	readonly #misconfigured = new Map<EventValue, { readonly at: number; readonly hint: string }>()
 	readonly #startedAt: number
 	#closed = false
 
@@ -111,6 +109,12 @@ class Starting implements Gateway {
 			this.#startedAt,
 		)
 		this.#loop = new Loop(this.#core, this.#edges(), now)
+		this.#push = new PushServices(config, {
+			store,
+			now,
+			log: (name, fields) => this.#note(name, fields),
+			result: (result) => this.#loop.input(result),
+		})
 		this.#listeners = new Listeners(config, {
 			input: (input) => this.#loop.input(input),
 			admits: (listener, address, port, bytes) => this.#core.admits(listener, address, port, bytes),
@@ -120,7 +124,7 @@ class Starting implements Gateway {
 	}
 
 	async open(): Promise<string | undefined> {
-		const fault = this.#openApns() ?? (await this.#listeners.open()) ?? this.#openStatus() ?? this.#openPublic()
+		const fault = this.#push.open() ?? (await this.#listeners.open()) ?? this.#openStatus() ?? this.#openPublic()
 		if (fault !== undefined) return fault
 		this.#watchPbx()
 		/* what was restored may have something to say at once */
@@ -149,7 +153,7 @@ class Starting implements Gateway {
 		this.#loop.input({ type: 'end' })
 		this.#watch?.stop()
 		this.#loop.close()
-		this.#apns?.close()
+		this.#push.close()
 		this.#events?.close()
 		this.#listeners.stop()
 		void this.#status?.stop()
@@ -172,8 +176,8 @@ class Starting implements Gateway {
 			send: (effect: SendEffect) => this.#listeners.send(effect),
 			close: (effect: CloseEffect) => this.#listeners.close(effect),
 			settle: (effect: SettleEffect) => this.#listeners.settle(effect),
-			push: (effect: Parameters<ApnsClient['send']>[0]) => this.#apns?.send(effect),
-			cancelPush: (pushId: string) => this.#apns?.cancel(pushId),
+			push: (effect: PushEffect) => this.#push.send(effect),
+			cancelPush: (pushId: string) => this.#push.cancel(pushId),
 			commit: (changes: Parameters<Store['commit']>[0]) => this.#store.commit(changes),
 			event: (name: EventName, fields: Readonly<Record<string, EventValue>>) => this.#event(name, fields),
 		}
@@ -183,46 +187,21 @@ class Starting implements Gateway {
 		if (name === 'device-woke') this.#status?.observeWake(Number(fields['wakeMs']))
 		if (name === 'push-accepted') {
 			/* an alert goes by another topic, and says nothing of calls */
-			if (fields['kind'] === undefined) this.#misconfigured = undefined
+			if (fields['kind'] === undefined) this.#misconfigured.delete(fields['provider'])
 			this.#status?.observePush(Number(fields['pushMs']), 'accepted')
 		}
 		if (name === 'push-refused')
 			this.#status?.observePush(Number(fields['pushMs']), fields['status'] === 0 ? 'failed' : 'refused')
-		if (name === 'push-misconfigured')
-			this.#misconfigured = { at: this.#now(), hint: `${fields['hint'] ?? 'APNs refuses the configuration.'}` }
 		this.#events?.offer(name, fields)
-		this.#log.log(name, fields)
+		this.#note(name, fields)
 	}
 
-	#openApns(): string | undefined {
-		const { apnsKey, apnsKeyId, apnsTeam, apnsCa, apnsUrl, apnsEnvironment } = this.#config
-		if (apnsKey === undefined || apnsKeyId === undefined || apnsTeam === undefined) return undefined
-		const key = readText(apnsKey)
-		if (key === undefined)
-			return `--apns-key: ${apnsKey} cannot be read: give the path of the .p8 file, and let this user read it.`
-		const ca = apnsCa === undefined ? undefined : readText(apnsCa)
-		if (apnsCa !== undefined && ca === undefined)
-			return `--apns-ca: ${apnsCa} cannot be read: give the path of a PEM file, and let this user read it.`
-		const tokens = tokenStore(this.#store, `apns-token ${apnsTeam} ${apnsKeyId}`)
-		try {
-			this.#apns = new ApnsClient(
-				{
-					key: new Secret(key),
-					keyId: apnsKeyId,
-					teamId: apnsTeam,
-					urls: apnsUrls(apnsUrl),
-					ca,
-					environment: apnsEnvironment,
-					tokens,
-					now: this.#now,
-					log: (name, fields) => this.#log.log(name, fields),
-				},
-				(result) => this.#loop.input(result),
-			)
-		} catch (error) {
-			return `--apns-key: ${apnsKey} holds no usable key (${error instanceof Error ? error.message : error}): download the .p8 file again.`
+	#note(name: EventName, fields: Readonly<Record<string, EventValue>>): void {
+		if (name === 'push-misconfigured') {
+			const hint = `${fields['hint'] ?? 'The push service refuses the configuration.'}`
+			this.#misconfigured.set(fields['provider'], { at: this.#now(), hint })
 		}
-		return undefined
+		this.#log.log(name, fields)
 	}
 
 	#openStatus(): string | undefined {
@@ -290,8 +269,9 @@ class Starting implements Gateway {
 		if (this.#unresolved !== undefined) return this.#unresolved
 		if (context.storeFault !== undefined) return context.storeFault
 		if (this.#core.pbxSilent) return 'The PBX does not answer: see that it runs, and that --pbx is its address.'
-		const wrong = this.#misconfigured
-		return wrong !== undefined && this.#now() - wrong.at < MISCONFIGURED_FOR_MS ? wrong.hint : undefined
+		for (const wrong of this.#misconfigured.values())
+			if (this.#now() - wrong.at < MISCONFIGURED_FOR_MS) return wrong.hint
+		return undefined
 	}
 }
 
@@ -308,29 +288,6 @@ function eventQueue(config: Config, version: GatewayVersion, log: Log, now: Cloc
 		},
 		log: (name, fields) => log.log(name, fields),
 	})
-}
-
-function readText(path: string): string | undefined {
-	try {
-		return readFileSync(path, 'utf8')
-	} catch {
-		return undefined
-	}
-}
-
-/** The provider token of one key survives a restart, so that a crash loop does not mint one each time. */
-function tokenStore(store: Store, name: string): TokenStore {
-	return {
-		load() {
-			const text = store.meta(name)
-			const space = text?.indexOf(' ') ?? -1
-			if (text === undefined || space < 0) return undefined
-			return { issuedAt: Number(text.slice(0, space)), token: new Secret(text.slice(space + 1)) }
-		},
-		save({ token, issuedAt }) {
-			store.setMeta(name, `${issuedAt} ${token.reveal()}`)
-		},
-	}
 }
 
 /** Random words are drawn from the system this many at a time. */

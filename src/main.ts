@@ -13,6 +13,7 @@ import { type Gateway, startGateway } from './gateway.ts'
 import { readCertificates, scarceFiles } from './listeners.ts'
 import { fileSink } from './log/file.ts'
 import { createLog, type Log } from './log/log.ts'
+import { readFcmKey } from './push-services.ts'
 import { systemDns } from './resolve/dns.ts'
 import { familiesOf, locate, ResolveFault } from './resolve/locate.ts'
 import { openStore } from './store/store.ts'
@@ -58,7 +59,12 @@ async function main(): Promise<number> {
 }
 
 async function check(config: Config, warnings: readonly string[]): Promise<number> {
-	const findings = await runCheck(config, sidesOf(config), warnings, realProbes(tryStore, locatePbx, readCertificates))
+	const findings = await runCheck(
+		config,
+		sidesOf(config),
+		warnings,
+		realProbes(tryStore, locatePbx, readCertificates, readFcmKey),
+	)
 	process.stdout.write(sayFindings(findings))
 	return checkExitCode(findings)
 }

@@ -47,6 +47,8 @@ export interface Probes {
 	readonly readFile: (path: string) => Promise<FileReading>
 	/** Is it the PKCS#8 PEM text of a P-256 private key, as ES256 needs? */
 	readonly isP256Key: (pem: string) => Promise<boolean>
+	/** Is it the key of a service account? Or what is wrong with it. */
+	readonly readFcmKey: ReadFcmKey
 	readonly locatePbx: LocatePbx
 	/** Sends OPTIONS from the listener's address; any answer is one. */
 	readonly askPbx: (listen: string, address: string, port: number) => Promise<PbxAnswer>
@@ -56,7 +58,8 @@ export interface Probes {
 	readonly bindTcp: (address: string, port: number) => Promise<Fault>
 	readonly tryStore: TryStore
 	readonly connectTcp: (host: string, port: number) => Promise<Fault>
-	readonly connectTls: (host: string, port: number, ca: string | undefined) => Promise<Fault>
+	/** `isHttp2`: it must speak that, too. */
+	readonly connectTls: (host: string, port: number, ca: string | undefined, isHttp2: boolean) => Promise<Fault>
 	/** Every address of this machine. */
 	readonly localAddresses: () => readonly string[]
 	/** Addresses of a name, or of an address itself; empty if there are none. */
@@ -67,6 +70,13 @@ export interface Probes {
 export type ReadCertificates = (
 	config: Pick<Config, 'tlsCert' | 'tlsKey' | 'tlsClientCa'>,
 ) => readonly { readonly names: readonly string[]; readonly validUntil: number }[] | string
+
+/** As the gateway would read it. `wrong` completes the sentence `<file> …`; `hint` says what to do. */
+export type ReadFcmKey = (
+	text: string,
+) =>
+	| { readonly ok: true; readonly projectId: string; readonly tokenUrl: string }
+	| { readonly ok: false; readonly wrong: string; readonly hint: string }
 
 /** Opens the store as the gateway would, writes to it and closes it again; undefined if that worked. */
 export type TryStore = (path: string) => { readonly sentence: string; readonly hint: string } | undefined
@@ -93,6 +103,7 @@ export async function runCheck(
 		checkPbx(config, sides.pbx, probes),
 		checkKey(config, probes),
 		checkApns(config, probes),
+		checkFcm(config, probes),
 		checkEvents(config, probes),
 		checkStore(config, probes),
 		checkHttp('--http', 'the status page', config.http, probes),
@@ -215,9 +226,11 @@ async function checkKey({ apnsKey, apnsKeyId }: Config, probes: Probes): Promise
 				`${apnsKey} is no P-256 private key in PKCS#8 PEM.`,
 				`Take the file as Apple gave it, AuthKey_${apnsKeyId}.p8.`,
 			)
-	return file.isShared
-		? [kind, warning(`Other users of this machine may read ${apnsKey}.`, `chmod 600 ${apnsKey}`)]
-		: [kind]
+	return [kind, ...sharedFile(apnsKey, file.isShared)]
+}
+
+function sharedFile(path: string, isShared: boolean): Finding[] {
+	return isShared ? [warning(`Other users of this machine may read ${path}.`, `chmod 600 ${path}`)] : []
 }
 
 async function checkApns(config: Config, probes: Probes): Promise<Finding[]> {
@@ -228,10 +241,36 @@ async function checkApns(config: Config, probes: Probes): Promise<Finding[]> {
 	}
 	const { host, port } = apnsServer(config)
 	const where = `APNs at ${endpoint(host, port)}`
-	const fault = await probes.connectTls(host, port, ca?.text)
+	const fault = await probes.connectTls(host, port, ca?.text, true)
 	if (fault === undefined) return [ok(`${where} can be reached over TLS.`)]
-	const hint = `Let the gateway out to TCP ${port}; without APNs no sleeping phone is woken.`
+	const hint = `Let the gateway out to TCP ${port}; without APNs no sleeping iPhone is woken.`
 	return [warning(`${where} cannot be reached: ${fault}.`, hint)]
+}
+
+const GOOGLE_URL = 'https://fcm.googleapis.com'
+
+async function checkFcm({ fcmKey, fcmUrl, fcmCa }: Config, probes: Probes): Promise<Finding[]> {
+	if (fcmKey === undefined) return []
+	const file = await probes.readFile(fcmKey)
+	const mode = 'Check the path, and that the user of the gateway may read the file.'
+	if (!file.ok) return [failed(`The FCM key ${fcmKey} cannot be read: ${file.reason}.`, mode)]
+	const key = probes.readFcmKey(file.text)
+	if (!key.ok) return [failed(`The FCM key ${fcmKey} ${key.wrong}.`, key.hint)]
+	const kind = ok(`The FCM key ${fcmKey} is that of a service account of the project ${key.projectId}.`)
+	const ca = fcmCa === undefined ? undefined : await probes.readFile(fcmCa)
+	if (ca?.ok === false)
+		return [kind, failed(`The authority ${fcmCa} cannot be read: ${ca.reason}.`, 'Check the path of --fcm-ca.')]
+	const places = [key.tokenUrl, fcmUrl ?? GOOGLE_URL].map((url) => checkGoogle(url, ca?.text, probes))
+	return [kind, ...sharedFile(fcmKey, file.isShared), ...(await Promise.all(places))]
+}
+
+async function checkGoogle(url: string, ca: string | undefined, probes: Probes): Promise<Finding> {
+	const { host, port } = serverOf(url)
+	const where = `FCM at ${endpoint(host, port)}`
+	const fault = await probes.connectTls(host, port, ca, false)
+	if (fault === undefined) return ok(`${where} can be reached over TLS.`)
+	const hint = `Let the gateway out to TCP ${port}; without FCM no sleeping Android phone is woken.`
+	return warning(`${where} cannot be reached: ${fault}.`, hint)
 }
 
 function apnsServer({ apnsUrl, apnsEnvironment }: Config): { host: string; port: number } {

@@ -4,7 +4,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { connect as connectPlain, isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { connect } from 'node:tls'
-import type { Fault, FileReading, LocatePbx, Probes, ReadCertificates, TryStore } from './check.ts'
+import type { Fault, FileReading, LocatePbx, Probes, ReadCertificates, ReadFcmKey, TryStore } from './check.ts'
 import { askPbx } from './options-ping.ts'
 import { reasonOf } from './reason.ts'
 
@@ -21,13 +21,19 @@ export const KEY_FILE_MAX_BYTES = 1_048_576
 const SHARED_MODE = 0o044
 
 /** The parameters are of other rooms. */
-export function realProbes(tryStore: TryStore, locatePbx: LocatePbx, readCertificates: ReadCertificates): Probes {
+export function realProbes(
+	tryStore: TryStore,
+	locatePbx: LocatePbx,
+	readCertificates: ReadCertificates,
+	readFcmKey: ReadFcmKey,
+): Probes {
 	return {
 		now: Date.now,
 		readFile: readKeyFile,
 		isP256Key,
 		locatePbx,
 		readCertificates,
+		readFcmKey,
 		askPbx,
 		bindUdp,
 		bindTcp,
@@ -100,14 +106,17 @@ function connectTcp(host: string, port: number): Promise<Fault> {
 	})
 }
 
-function connectTls(host: string, port: number, ca: string | undefined): Promise<Fault> {
+function connectTls(host: string, port: number, ca: string | undefined, isHttp2: boolean): Promise<Fault> {
 	const { promise, resolve } = Promise.withResolvers<Fault>()
 	const trusted = ca === undefined ? {} : { ca }
 	// A server name is a DNS name, never an address (RFC 6066 §3).
 	const named = isIP(host) === 0 ? { servername: host } : {}
-	const socket = connect({ host, port, ALPNProtocols: ['h2'], rejectUnauthorized: true, ...named, ...trusted })
+	const ALPNProtocols = [isHttp2 ? 'h2' : 'http/1.1']
+	const socket = connect({ host, port, ALPNProtocols, rejectUnauthorized: true, ...named, ...trusted })
 	const giveUp = setTimeout(() => resolve(`no TLS within ${TLS_CONNECT_MS / 1000} s`), TLS_CONNECT_MS)
-	socket.once('secureConnect', () => resolve(socket.alpnProtocol === 'h2' ? undefined : 'it does not speak HTTP/2'))
+	socket.once('secureConnect', () =>
+		resolve(!isHttp2 || socket.alpnProtocol === 'h2' ? undefined : 'it does not speak HTTP/2'),
+	)
 	socket.once('close', () => resolve('the connection was closed'))
 	socket.on('error', (error) => resolve(reasonOf(error)))
 	return promise.finally(() => {

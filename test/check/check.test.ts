@@ -18,6 +18,7 @@ const WELL: Probes = {
 	now: () => CLOCK_FLOOR_MS,
 	readFile: async () => ({ ok: true, text: 'PEM', isShared: false }),
 	isP256Key: async () => true,
+	readFcmKey: () => ({ ok: true, projectId: 'demo-1', tokenUrl: 'https://oauth2.googleapis.com/token' }),
 	locatePbx: async ({ host, port = 5060 }) => ({
 		ok: true,
 		targets: [{ name: host, address: '192.0.2.9', port }],
@@ -82,6 +83,24 @@ const FAULTS: readonly (readonly [string, Partial<Probes>, string, ...string[]])
 		'APNs out of reach',
 		{ connectTls: async () => 'nobody listens there' },
 		'warning: APNs at api.push.apple.com:443 cannot be reached: nobody listens there.',
+	],
+	[
+		'a key of FCM that is none',
+		{ readFcmKey: () => ({ ok: false, wrong: 'is no JSON object', hint: 'Make one.' }) },
+		'failed: The FCM key /k.json is no JSON object.',
+		'--fcm-key=/k.json',
+	],
+	[
+		'FCM out of reach',
+		{ connectTls: async (host) => (host === 'fcm.googleapis.com' ? 'nobody listens there' : undefined) },
+		'warning: FCM at fcm.googleapis.com:443 cannot be reached: nobody listens there.',
+		'--fcm-key=/k.json',
+	],
+	[
+		'the access tokens of FCM out of reach',
+		{ connectTls: async (host) => (host === 'oauth2.googleapis.com' ? 'nobody listens there' : undefined) },
+		'warning: FCM at oauth2.googleapis.com:443 cannot be reached: nobody listens there.',
+		'--fcm-key=/k.json',
 	],
 	[
 		'a receiver of events out of reach',
@@ -159,14 +178,32 @@ describe('check', () => {
 		])
 	})
 
+	test('the key of FCM is told with its project, and both places it needs are tried, HTTP/2 or not', async () => {
+		const asked: unknown[] = []
+		const connectTls = async (...where: unknown[]) => void asked.push(where)
+		const findings = await check(
+			{ connectTls },
+			'--fcm-key=/k.json',
+			'--fcm-url=https://fcm.example:8443',
+			'--fcm-ca=/ca.pem',
+		)
+		expect(findings.map(({ sentence }) => sentence)).toContain(
+			'The FCM key /k.json is that of a service account of the project demo-1.',
+		)
+		expect(asked.slice(1)).toEqual([
+			['oauth2.googleapis.com', 443, 'PEM', false],
+			['fcm.example', 8443, 'PEM', false],
+		])
+	})
+
 	test('the server of --apns-url is tried with the authority of --apns-ca', async () => {
 		const asked: unknown[] = []
 		const connectTls = async (...where: unknown[]) => void asked.push(where)
 		await check({ connectTls }, '--apns-url=https://[::1]:2197', '--apns-ca=/ca.pem')
 		await check({ connectTls }, '--apns-environment=sandbox')
 		expect(asked).toEqual([
-			['::1', 2197, 'PEM'],
-			['api.sandbox.push.apple.com', 443, undefined],
+			['::1', 2197, 'PEM', true],
+			['api.sandbox.push.apple.com', 443, undefined, true],
 		])
 	})
 

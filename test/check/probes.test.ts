@@ -8,6 +8,7 @@ const probes = realProbes(
 	() => undefined,
 	async () => ({ ok: false, sentence: 'not asked', hint: '' }),
 	() => [],
+	() => ({ ok: false, wrong: 'not asked', hint: '' }),
 )
 const folder = mkdtempSync(join(tmpdir(), 'check-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -91,9 +92,9 @@ describe('ports', () => {
 			port: 0,
 			socket: { data: (socket) => void socket.end('no TLS here\r\n') },
 		})
-		expect(await probes.connectTls('127.0.0.1', server.port, undefined)).toBeString()
+		expect(await probes.connectTls('127.0.0.1', server.port, undefined, true)).toBeString()
 		server.stop(true)
-		expect(await probes.connectTls('127.0.0.1', server.port, undefined)).toBe('nobody listens there')
+		expect(await probes.connectTls('127.0.0.1', server.port, undefined, true)).toBe('nobody listens there')
 	})
 })
 
