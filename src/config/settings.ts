@@ -1,5 +1,4 @@
 /** Configuration → what the core needs of it. */
-import type { PushProvider } from '../core/model.ts'
 import type { Settings, Transport } from '../core/settings.ts'
 import { advertisedOf, listenersOf, pbxListenerOf } from './listeners.ts'
 import type { Config } from './options.ts'
@@ -36,8 +35,8 @@ export function settingsOf(config: Config, version: string): Settings {
 	}
 }
 
-function providersOf({ apnsKey, fcmKey }: Config): readonly PushProvider[] {
-	const apns: readonly PushProvider[] = apnsKey === undefined ? [] : ['apns']
+function providersOf({ apnsKey, fcmKey }: Config): Settings['providers'] {
+	const apns: Settings['providers'] = apnsKey === undefined ? [] : ['apns']
 	return fcmKey === undefined ? apns : [...apns, 'fcm']
 }
 

@@ -4,7 +4,7 @@ import { MAX_FCM_PAYLOAD_BYTES } from '../../src/core/effects.ts'
 import { LEAST_REFRESHED_MS, REFRESH_BEFORE_MS } from '../../src/core/registrar/refresh.ts'
 import { Header } from '../../src/sip/headers.ts'
 import { ACCEPTED, answerTo, bind, boundPhone, fallAsleep, Phone, pushParamsOf, requestText, SDP } from './peers.ts'
-import { flowOf, GATEWAY, PBX, Rig } from './rig.ts'
+import { flowOf, GATEWAY, PBX, Rig, streamOf } from './rig.ts'
 
 const HOME = flowOf('198.51.100.7', 40_007)
 const FCM_TOKEN = 'dGVzdA-t_1:APA91bHun4MxP5egoKMwt2KZFBaFUH-1RYqx'
@@ -145,6 +145,77 @@ describe('a call', () => {
 				for (const value of Object.values(JSON.parse(text))) expect(value).toBeString()
 			}
 		})
+})
+
+describe('a call to one whose connection is still there', () => {
+	const TLS = streamOf('203.0.113.7', 40_000, 1)
+	const LISTENERS = [
+		{ host: 'gw.example', port: 5060, transport: 'UDP' },
+		{ host: 'gw.example', port: 5061, transport: 'TLS' },
+	] as const
+
+	function frozen(phone: Phone = new Android(), settings = {}) {
+		const rig = new Rig({ advertised: LISTENERS, ...BOTH, ...settings })
+		phone.flow = TLS
+		bind(rig, phone)
+		fallAsleep(rig)
+		return { rig, phone }
+	}
+
+	test('lies there as the push goes out, once, and rings whatever wakes the app', () => {
+		const { rig, phone } = frozen()
+		calls(rig)
+		expect([rig.words(TLS), rig.pushes.map(({ kind }) => kind)]).toEqual([['INVITE'], ['voip']])
+		rig.pushed(ACCEPTED)
+		rig.advance(5_000)
+		rig.from(TLS, answerTo(rig.last(TLS, 'INVITE'), 180, { contact: phone.uri, toTag: 'phone' }))
+		expect(rig.words(PBX)).toEqual(['100 INVITE', '180 INVITE'])
+		phone.flow = streamOf('203.0.113.7', 40_001, 2)
+		bind(rig, phone)
+		expect(rig.words(phone.flow)).toEqual(['200 REGISTER'])
+		const answer = answerTo(rig.last(TLS, 'INVITE'), 200, { contact: phone.uri, toTag: 'phone' })
+		rig.from(phone.flow, answer)
+		expect([rig.words(PBX).at(-1), rig.pushes.length]).toEqual(['200 INVITE', 1])
+	})
+
+	test('that answers before the push is out needs none', () => {
+		const { rig, phone } = frozen()
+		rig.saving = 'waits'
+		calls(rig)
+		rig.from(TLS, answerTo(rig.last(TLS, 'INVITE'), 180, { contact: phone.uri, toTag: 'phone' }))
+		rig.commit()
+		expect([rig.pushes, rig.words(PBX)]).toEqual([[], ['100 INVITE', '180 INVITE']])
+	})
+
+	test('that comes back by another connection gets the same INVITE there', () => {
+		const { rig, phone } = frozen()
+		calls(rig)
+		rig.pushed(ACCEPTED)
+		phone.flow = streamOf('198.51.100.9', 41_000, 2)
+		bind(rig, phone)
+		const [first, second] = [rig.last(TLS, 'INVITE'), rig.last(phone.flow, 'INVITE')]
+		expect(second.via.branch).toBe(first.via.branch)
+	})
+
+	test('that wakes after the caller has gone is told so', () => {
+		const { rig, phone } = frozen()
+		rig.from(PBX, requestText('INVITE', { body: SDP, branch: 'z9hG4bKinvite' }))
+		rig.pushed(ACCEPTED)
+		rig.from(PBX, requestText('CANCEL', { branch: 'z9hG4bKinvite', contact: '' }))
+		expect(rig.words(PBX)).toEqual(['100 INVITE', '200 CANCEL', '487 INVITE'])
+		rig.from(TLS, answerTo(rig.last(TLS, 'INVITE'), 180, { contact: phone.uri, toTag: 'phone' }))
+		expect(rig.words(TLS)).toEqual(['INVITE', 'CANCEL'])
+	})
+
+	test('is for Android alone: an iPhone is woken first, and so is who came over UDP, or whose connection is closed', () => {
+		const iphone = frozen(new Phone('1001', TLS, { token: 'ab'.repeat(32) }))
+		const closed = frozen()
+		closed.rig.input({ type: 'flow-closed', flow: TLS })
+		for (const { rig, phone } of [iphone, closed, sleeping()]) {
+			calls(rig)
+			expect([rig.words(phone.flow).filter((word) => word === 'INVITE'), rig.pushes.length]).toEqual([[], 1])
+		}
+	})
 })
 
 describe('all that is no call', () => {

@@ -1,5 +1,6 @@
 /** The cases about registrations: who is bound where, and what of that the PBX and callers see. Numbers as in docs/failure-cases.md. */
 import { expect, test } from 'bun:test'
+import type { Flow } from '../../src/core/model.ts'
 import { Header } from '../../src/sip/headers.ts'
 import {
 	ACCEPTED,
@@ -13,7 +14,7 @@ import {
 	requestText,
 	TOKEN,
 } from '../core/peers.ts'
-import { flowOf, GATEWAY, PBX, Rig } from '../core/rig.ts'
+import { flowOf, GATEWAY, PBX, Rig, streamOf } from '../core/rig.ts'
 import { answers, asleep, calls, count, verdicts, wakes } from './calling.ts'
 
 const STABLE = `<sip:1001@${GATEWAY}>`
@@ -135,11 +136,48 @@ test('12: the PBX has one Contact for an agent, whatever the port, the phone and
 	expect([...contacts]).toEqual([STABLE])
 })
 
-test('17: no push is promised to a phone of Android, which is reached while it is awake, and 480 when it is not', () => {
-	const rig = new Rig()
-	const phone = new Phone('1001', flowOf('198.51.100.7', 40_007))
-	const contact = `<${phone.uri}${pushParamsOf('dGVzdA', 'fcm')}>;+sip.instance="<urn:uuid:android>"`
+/** A phone of Android that sleeps, on this flow. */
+function android(flow: Flow, settings: ConstructorParameters<typeof Rig>[0] = { providers: ['apns', 'fcm'] }) {
+	const rig = new Rig({
+		advertised: ['UDP', 'TLS'].map((transport) => ({ ...GATEWAY_AT, transport })) as never,
+		...settings,
+	})
+	const phone = new Phone('1001', flow)
+	const contact = `<${phone.uri}${pushParamsOf('dGVzdA-_:APA91b', 'fcm')}>;+sip.instance="<urn:uuid:android>"`
 	const ok = bind(rig, phone, { contact })
+	return { rig, phone, contact, ok }
+}
+
+const GATEWAY_AT = { host: 'gw.example', port: 5060 }
+
+test('17: a call wakes a phone of Android by one push of data, which lapses with the hold, and rings where it comes back', () => {
+	const { rig, phone, contact } = android(flowOf('198.51.100.7', 40_007))
+	fallAsleep(rig)
+	calls(rig)
+	const [push] = rig.pushes
+	expect(push).toMatchObject({ provider: 'fcm', kind: 'voip', expiresAt: rig.now + 20_000 })
+	expect(Object.values(JSON.parse(push!.payload)).every((value) => typeof value === 'string')).toBeTrue()
+	rig.pushed(ACCEPTED)
+	rig.advance(9_000)
+	phone.flow = flowOf('203.0.113.9', 50_000)
+	bind(rig, phone, { contact })
+	expect([count(rig, phone, 'INVITE'), rig.pushes.length]).toEqual([1, 1])
+	const [agent] = rig.core.snapshot(rig.now).agents
+	expect(agent!.devices[0]).toMatchObject({ lastWakeMs: 9_000, hold: { samples: 1 } })
+})
+
+test('17: a phone of Android whose connection lives is tried by it as well, and answers though the push comes late', () => {
+	const { rig, phone } = android(streamOf('198.51.100.7', 40_007, 1))
+	fallAsleep(rig)
+	calls(rig)
+	expect([count(rig, phone, 'INVITE'), rig.pushes.length]).toEqual([1, 1])
+	rig.advance(4_000)
+	answers(rig, phone)
+	expect([rig.words(PBX).at(-1), rig.pushes.length]).toEqual(['200 INVITE', 1])
+})
+
+test('17: without a key for FCM no push is promised to it; it is reached while it is awake, and 480 when it is not', () => {
+	const { rig, phone, ok } = android(flowOf('198.51.100.7', 40_007), {})
 	/* RFC 8599 §5: an app that sees no caps for its service knows that it must keep awake by itself */
 	expect(ok.text).not.toContain('sip.pns="fcm"')
 	expect(ok.first(Header.Contact)).toContain('pn-provider=fcm')

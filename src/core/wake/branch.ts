@@ -30,6 +30,8 @@ export type BranchEvent =
 	| 'probe'
 	/** The device is asleep, and can be woken. */
 	| 'wake'
+	/** The same, and it may listen to its connection: it is tried, too. */
+	| 'both'
 	| 'provisional'
 	/** A final response of the device. */
 	| 'final'
@@ -80,6 +82,7 @@ export const BRANCH = {
 		direct: { to: 'calling', do: ['send', 'armSilence'] },
 		probe: { to: 'probing', do: ['askAwake'] },
 		wake: { to: 'waking', do: ['push'] },
+		both: { to: 'waking', do: ['send', 'park', 'push'] },
 		provisional: stay('idle'),
 		final: stay('idle'),
 		silent: stay('idle'),
@@ -93,6 +96,7 @@ export const BRANCH = {
 		direct: { to: 'calling', do: ['send', 'armSilence'] },
 		probe: stay('probing'),
 		wake: { to: 'waking', do: ['markBackground', 'push'] },
+		both: stay('probing'),
 		provisional: stay('probing'),
 		final: stay('probing'),
 		silent: stay('probing'),
@@ -107,6 +111,7 @@ export const BRANCH = {
 		direct: stay('waking'),
 		probe: stay('waking'),
 		wake: stay('waking'),
+		both: stay('waking'),
 		/* the copy that got no answer was heard after all */
 		provisional: { to: 'proceeding', do: ['withdraw'] },
 		final: { to: 'ended', do: ['withdraw'] },
@@ -121,6 +126,7 @@ export const BRANCH = {
 		direct: stay('calling'),
 		probe: stay('calling'),
 		wake: stay('calling'),
+		both: stay('calling'),
 		provisional: { to: 'proceeding', do: ['disarmSilence'] },
 		final: { to: 'ended', do: ['disarmSilence'] },
 		silent: { to: 'waking', do: ['park', 'markBackground', 'push'] },
@@ -135,6 +141,7 @@ export const BRANCH = {
 		direct: stay('proceeding'),
 		probe: stay('proceeding'),
 		wake: stay('proceeding'),
+		both: stay('proceeding'),
 		provisional: stay('proceeding'),
 		final: stay('ended'),
 		silent: stay('proceeding'),
@@ -149,6 +156,7 @@ export const BRANCH = {
 		direct: stay('cancelling'),
 		probe: stay('cancelling'),
 		wake: stay('cancelling'),
+		both: stay('cancelling'),
 		provisional: stay('cancelling'),
 		final: { to: 'ended', do: ['disarmLapse'] },
 		silent: stay('cancelling'),
@@ -162,6 +170,7 @@ export const BRANCH = {
 		direct: stay('doomed'),
 		probe: stay('doomed'),
 		wake: stay('doomed'),
+		both: stay('doomed'),
 		/* RFC 3261 §9.1: a CANCEL only after a provisional response */
 		provisional: { to: 'cancelling', do: ['cancel'] },
 		final: { to: 'ended', do: ['disarmLapse'] },
@@ -176,6 +185,7 @@ export const BRANCH = {
 		direct: stay('ghost'),
 		probe: stay('ghost'),
 		wake: stay('ghost'),
+		both: stay('ghost'),
 		provisional: { to: 'cancelling', do: ['cancel'] },
 		final: { to: 'ended', do: ['disarmLapse'] },
 		silent: stay('ghost'),
@@ -190,6 +200,7 @@ export const BRANCH = {
 		direct: stay('ended'),
 		probe: stay('ended'),
 		wake: stay('ended'),
+		both: stay('ended'),
 		provisional: stay('ended'),
 		final: stay('ended'),
 		silent: stay('ended'),

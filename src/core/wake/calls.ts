@@ -18,7 +18,7 @@ import type { CallVerdict, CallView } from '../snapshot.ts'
 import { breadthOf } from './breadth.ts'
 import { AgentCall } from './call.ts'
 import { readCallToken } from './call-token.ts'
-import type { Branch } from './device-branch.ts'
+import type { Branch, Opening } from './device-branch.ts'
 import { callerOf } from './payload.ts'
 import { Pushes } from './pushes.ts'
 import { reasonWord } from './reasons.ts'
@@ -94,10 +94,18 @@ export class Calls {
 	}
 
 	/** How a call begins for a device: awake for sure, to be asked, or asleep. Who cannot be woken is called anyway, where there is a way. */
-	opening(device: Device, now: number): 'direct' | 'probe' | 'wake' | 'dead' {
-		if (this.asleep(device)) return 'wake'
+	opening(device: Device, now: number): Opening {
+		if (this.asleep(device)) return this.#mayListen(device) ? 'both' : 'wake'
 		if (device.isCut) return 'dead'
 		return this.wakeable(device) && now - device.seenAt > this.context.settings.freshMs ? 'probe' : 'direct'
+	}
+
+	/**
+	 * Android takes its time with pushes, and may have left the connection alone: the INVITE lies there when the app comes to
+	 * itself, whatever wakes it. Over UDP the address could be somebody else's by now.
+	 */
+	#mayListen({ push, flow, isCut }: Device): boolean {
+		return push?.provider === 'fcm' && !isCut && this.context.isReliable(flow)
 	}
 
 	/** An INVITE of the PBX for this agent; its 100 is out. */

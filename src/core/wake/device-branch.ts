@@ -19,6 +19,9 @@ export const SIGN_ON_MS = 2_000
 /** A phone may wake this long after the end of its call and still be told that it is over. */
 export const GHOST_MS = 60_000
 
+/** How a branch begins. */
+export type Opening = 'direct' | 'probe' | 'wake' | 'both' | 'dead'
+
 /** What a branch needs of its call. */
 export interface BranchOwner {
 	readonly calls: Calls
@@ -74,7 +77,7 @@ export class Branch implements ClientUser, Prober, Timed {
 		return this.call.calls.devices.device(this.deviceId)
 	}
 
-	begin(opening: 'direct' | 'probe' | 'wake' | 'dead', now: number): void {
+	begin(opening: Opening, now: number): void {
 		this.hopeless = opening === 'dead'
 		this.on(opening, now)
 	}
