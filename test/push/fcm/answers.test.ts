@@ -45,6 +45,12 @@ describe('the rules', () => {
 		expect(found).toEqual(['400 INVALID_TOKEN', '403 SENDER_ID_MISMATCH', '404 UNREGISTERED'])
 	})
 
+	test('each has its row in docs/operations.md', async () => {
+		const text = await Bun.file(new URL('../../../docs/operations.md', import.meta.url)).text()
+		const rows = [...text.slice(text.indexOf('\n## FCM')).matchAll(/^\| `(\d{3} [A-Z_]+)`/gm)].map((match) => match[1]!)
+		expect(rows).toEqual(Object.keys(RULES))
+	})
+
 	test('what is misconfigured says what to do, in a sentence', () => {
 		for (const rule of Object.values<Rule>(RULES)) if (rule.kind === 'misconfigured') expect(rule.hint).toEndWith('.')
 		expect(ruleForSilence('DEPTH_ZERO_SELF_SIGNED_CERT').hint).toEndWith('.')
