@@ -98,7 +98,7 @@ describe('what the tables promise', () => {
 		expect(INVITE_SERVER.accepted.success.do as readonly string[]).toEqual(['send'])
 	})
 
-	test('a branch is pushed from idle or silence only, to a ping or to the INVITE, and its INVITE goes out only to a device that is there', () => {
+	test('a branch is pushed from idle or silence only, to a ping or to the INVITE, and its INVITE goes out only to a device that is there, or that may listen to its connection', () => {
 		const pushing: string[] = []
 		const sending: string[] = []
 		for (const [state, rows] of Object.entries(BRANCH) as [string, Table[string]][])
@@ -106,9 +106,10 @@ describe('what the tables promise', () => {
 				if (row.do.includes('push')) pushing.push(`${state} × ${event}`)
 				if (row.do.includes('send') || row.do.includes('replay')) sending.push(`${state} × ${event}`)
 			}
-		expect(pushing).toEqual(['idle × wake', 'probing × wake', 'calling × silent'])
+		expect(pushing).toEqual(['idle × wake', 'idle × both', 'probing × wake', 'calling × silent'])
 		expect(sending).toEqual([
 			'idle × direct',
+			'idle × both',
 			'probing × direct',
 			'probing × registered',
 			'waking × registered',
