@@ -12,6 +12,7 @@ import { type BenchOptions, benchOptions } from './options.ts'
 import { canPin, pinSelf } from './processes.ts'
 import { type Row, said, table } from './report.ts'
 import { GENERATOR_CPU, type JobShape, measure } from './run.ts'
+import { measureStreams } from './streams.ts'
 
 const ROOT = join(import.meta.dir, '../..')
 
@@ -63,6 +64,7 @@ async function main(): Promise<number> {
 	}
 	if (options.parts.includes('flood')) console.log(await measureFlood(own))
 	if (options.parts.includes('memory')) console.log(await measureMemory(own))
+	if (options.parts.includes('streams')) console.log(await measureStreams(own))
 	if (options.parts.includes('parser'))
 		await Bun.spawn([process.execPath, join(import.meta.dir, 'parser.bench.ts')], { stdout: 'inherit' }).exited
 	return 0

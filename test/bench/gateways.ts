@@ -2,11 +2,15 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { generateP8 } from '../../src/demo/apns.ts'
-import { DOMAIN, PORTS, type Work } from './job.ts'
+import { makeCertificate } from '../../src/demo/certificate.ts'
+import { DOMAIN, PORTS, STREAM_PORTS, type Work } from './job.ts'
 
 const KAMAILIO_CONFIG = join(import.meta.dir, 'kamailio/push-gateway.cfg')
 /** Some packages put it where a user's PATH does not look. */
 const SBIN = '/usr/sbin/kamailio'
+
+/** What a gateway is started for. */
+export type Setting = Work | 'bind' | 'flood' | 'streams'
 
 export interface GatewayKind {
 	readonly name: 'push-gateway' | 'kamailio'
@@ -14,7 +18,7 @@ export interface GatewayKind {
 	readonly target: 'contact' | 'agent'
 	readonly push: 'h2' | 'http1'
 	/** argv for a run in this folder, which has `ca.pem` where pushes are measured. */
-	argv(work: Work | 'bind' | 'flood', folder: string): Promise<string[]>
+	argv(work: Setting, folder: string): Promise<string[]>
 	/** Whether it takes calls by now. */
 	ready(): Promise<boolean>
 }
@@ -31,6 +35,7 @@ export function pushGateway(path: string): GatewayKind {
 			flags.push('--register-rate', '1000000')
 			flags.push('--db', join(folder, 'gateway.db'), '--http', `127.0.0.1:${PORTS.http}`)
 			if (work === 'W3') flags.push(...(await apnsFlags(folder)))
+			if (work === 'streams') flags.push(...(await streamFlags(folder)))
 			/* a script is for profiling: bun src/main.ts */
 			return [...(path.endsWith('.ts') ? [process.execPath, path] : [path]), ...flags]
 		},
@@ -46,6 +51,14 @@ async function apnsFlags(folder: string): Promise<string[]> {
 		...['--apns-key', key, '--apns-key-id', 'ABC123DEFG', '--apns-team', 'ABCDE12345'],
 		...['--apns-url', url, '--apns-ca', join(folder, 'ca.pem')],
 	]
+}
+
+async function streamFlags(folder: string): Promise<string[]> {
+	const { certPem, keyPem } = makeCertificate(Date.now())
+	const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
+	await Promise.all([Bun.write(cert, certPem), Bun.write(key, keyPem)])
+	const listeners = Object.entries(STREAM_PORTS).flatMap(([kind, port]) => ['--listen', `${kind}:127.0.0.1:${port}`])
+	return [...listeners, '--tls-cert', cert, '--tls-key', key]
 }
 
 /** Undefined where it is not installed. */

@@ -6,6 +6,8 @@ export type Work = (typeof WORKS)[number]
 
 /** Ports of the bench; all of them on 127.0.0.1. */
 export const PORTS = { gateway: 34060, http: 34061, pbx: 34000, wake: 34090, push: 34080, phones: 34100 } as const
+/** Of the gateway, for phones on connections. */
+export const STREAM_PORTS = { tcp: 34070, tls: 34071, ws: 34072, wss: 34073 } as const
 /** Phones share this many sockets, as a contact centre's phones share a few NATs. */
 export const PHONE_SOCKETS = 32
 export const DOMAIN = 'pbx.example.com'

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { WORKS, type Work } from './job.ts'
 
 /** What else can be asked for by --work. */
-export const EXTRAS = ['flood', 'memory', 'parser'] as const
+export const EXTRAS = ['flood', 'memory', 'streams', 'parser'] as const
 export type Part = Work | (typeof EXTRAS)[number]
 const PARTS: readonly Part[] = [...WORKS, ...EXTRAS]
 

@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { GatewayKind } from './gateways.ts'
-import type { Job, Outcome, Work } from './job.ts'
+import type { GatewayKind, Setting } from './gateways.ts'
+import type { Job, Outcome } from './job.ts'
 import { pinned, type Started, start, treeOf } from './processes.ts'
 
 export const GATEWAY_CPU = 0
@@ -25,7 +25,7 @@ export interface Stage {
 export type JobShape = Omit<Job, 'target' | 'gatewayPids' | 'besidePids'>
 
 /** Starts the gateway for this work; rejects with what it said where it does not get ready. */
-export async function setStage(kind: GatewayKind, work: Work | 'bind' | 'flood'): Promise<Stage> {
+export async function setStage(kind: GatewayKind, work: Setting): Promise<Stage> {
 	const folder = mkdtempSync(join(tmpdir(), 'push-gateway-bench-'))
 	const push = work === 'W3' ? await startPushServer(kind.push, folder) : undefined
 	const log = join(folder, 'gateway.log')
