@@ -1,10 +1,19 @@
-import { afterAll, expect, spyOn, test } from 'bun:test'
+import { afterAll, afterEach, expect, mock, setDefaultTimeout, spyOn, test } from 'bun:test'
 import { constants } from 'node:http2'
 import type { ApnsStandIn, ApnsStandInOptions } from '../../src/demo/apns.ts'
 import { PUSH_LIMIT_MS } from '../../src/push/apns.ts'
 import { ANSWER_TIMEOUT_MS, DIAL_PAUSE_MS, WARM_FOR_MS } from '../../src/push/host.ts'
 import { ApnsSession, IDLE_PING_MS, PONG_TIMEOUT_MS, RETIRED_FOR_MS } from '../../src/push/session.ts'
 import { oneHost, push, type Rig, rig, standIn, startRelay, TOPIC, until } from './rig.ts'
+
+/** A push may take PUSH_LIMIT_MS: a test that the runner gives up goes on beside the next ones, with its clock. */
+setDefaultTimeout(2 * PUSH_LIMIT_MS)
+
+/** Bound once: bound where the clock is replaced already, it would be the replacement, and call itself. */
+const real = performance.now.bind(performance)
+
+/* a clock that a failed test left would be that of all tests of this process */
+afterEach(() => mock.restore())
 
 const cleanups: (() => void)[] = []
 afterAll(() => {
@@ -95,7 +104,6 @@ test('a server that refuses on every session is dialled a few times a second, no
 test('after a long silence a ping goes before the push', async () => {
 	const { apns, send } = await pair()
 	await send()
-	const real = performance.now.bind(performance)
 	const clock = spyOn(performance, 'now').mockImplementation(() => real() + 2 * IDLE_PING_MS)
 	try {
 		const ping = spyOn(ApnsSession.prototype, 'probe')
@@ -162,7 +170,6 @@ test('a host that only a stray push needed is let go after an hour', async () =>
 		() => sandbox.close(),
 	)
 	await Promise.all([send({ environment: 'sandbox' }), send()])
-	const real = performance.now.bind(performance)
 	const clock = spyOn(performance, 'now').mockImplementation(() => real() + WARM_FOR_MS)
 	sandbox.goAway('Shutdown')
 	production.goAway('Shutdown')
