@@ -223,6 +223,9 @@ export class Core {
 
 	/** Whatever it says, it is awake. A REGISTER says so when the PBX has accepted it. */
 	#seen(bound: BoundFlow, now: number): void {
+		bound.heardAt = now
+		if (!bound.isAwaited) return
+		bound.isAwaited = false
 		for (const device of bound.devices.values()) this.#pings.seen(device, now)
 	}
 

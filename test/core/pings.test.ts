@@ -108,6 +108,25 @@ describe('pings', () => {
 		expect([reachOf(rig), rig.tables.devices.get(1)!.reach]).toEqual(['foreground', 'foreground'])
 	})
 
+	test('whatever comes by a flow says that each device of it is awake, the first word as the hundredth', () => {
+		const rig = new Rig()
+		const flow = flowOf('198.51.100.7', 20_000)
+		const phones = ['1001', '1002', '1003'].map((user) => new Phone(user, flow))
+		for (const phone of phones) bind(rig, phone)
+		const reaches = () => [1, 2, 3].map((id) => rig.core.devices.device(id)!.reach)
+		for (const word of [1, 2, 100]) {
+			fallAsleep(rig)
+			expect(reaches()).toEqual(['background', 'background', 'background'])
+			for (let i = 0; i < word; i++) {
+				rig.advance(1)
+				rig.from(flow, phones[1]!.request('MESSAGE', { to: '<sip:5551234@pbx.example>' }))
+			}
+			expect(reaches()).toEqual(['foreground', 'foreground', 'foreground'])
+			const seen = rig.core.snapshot(rig.now).agents.map(({ devices }) => devices[0]!.lastPongAt)
+			expect(seen).toEqual([rig.now, rig.now, rig.now])
+		}
+	})
+
 	test('a pong from another flow is none', () => {
 		const rig = new Rig()
 		boundPhone(rig)

@@ -111,7 +111,7 @@ export class Pings implements DeviceWatcher {
 
 	/** Something came from the device itself: it is awake. True when that is news, which the caller then stores. */
 	noteAwake(device: Device, now: number): boolean {
-		device.lastPongAt = now
+		device.heardAt = now
 		const pinger = this.#pingers.get(device.id)
 		if (pinger !== undefined) {
 			pinger.waiting = false
@@ -144,6 +144,7 @@ export class Pings implements DeviceWatcher {
 	asleep(device: Device): void {
 		if (device.reach === 'background') return
 		device.reach = 'background'
+		device.awaitWord()
 		this.#context.save([{ table: 'device', op: 'reach', id: device.id, reach: 'background' }])
 		this.#context.event('device-background', { agent: device.agent.aor, device: device.id })
 		this.#rooms.reachChanged(device)
@@ -175,6 +176,7 @@ export class Pings implements DeviceWatcher {
 	#ask(pinger: Pinger, now: number): void {
 		pinger.sequence++
 		pinger.waiting = true
+		pinger.device.awaitWord()
 		this.#send(pinger)
 		this.#context.deadlines.after(pinger.timeout, now, this.#context.settings.pingTimeoutMs)
 	}

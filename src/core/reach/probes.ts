@@ -59,6 +59,7 @@ export class Probes {
 		const probe = new Probe(this, device)
 		probe.probers.add(prober)
 		this.#byDevice.set(device, probe)
+		device.awaitWord()
 		this.#context.counters.probes++
 		this.#ask(device, now)
 		this.#context.deadlines.after(probe.next, now, PROBE_AGAIN_MS)

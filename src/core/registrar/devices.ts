@@ -1,8 +1,8 @@
 /** Agents, their devices and the flows that reach them: the working copy of what the store keeps. */
 import type { Bucket } from '../../lib/bucket.ts'
 import { Deadline } from '../../lib/deadlines.ts'
-import { detached } from '../../lib/detached.ts'
 import { Lru } from '../../lib/lru.ts'
+import { detached } from '../../sip/latin1.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import { canonicalUser, parseUri, withoutParams } from '../../sip/uri.ts'
 import type { Due, Timed } from '../../transaction/transactions.ts'
@@ -63,7 +63,10 @@ export class Device {
 	userAgent: string
 	/** User part of Record-Route for its dialogs: id and HMAC. */
 	readonly routeToken: string
-	lastPongAt: number | undefined = undefined
+	/** The flow it is heard by; undefined where another device of its agent is, or nothing reaches it. */
+	bound: BoundFlow | undefined = undefined
+	/** When a word of this device itself came last, ms since the epoch; 0 before the first. */
+	heardAt = 0
 	/** When its app last used the address in a push, ms since the epoch. */
 	askedAt = 0
 	lastWakeMs: number | undefined = undefined
@@ -95,9 +98,25 @@ export class Device {
 		this.expiry = new Deadline<Due>({ owner, event: `expire ${record.id}` })
 	}
 
+	/** When it last was known to be awake, ms since the epoch: whatever comes by its flow says so. */
+	get lastPongAt(): number | undefined {
+		return Math.max(this.heardAt, this.bound?.heardAt ?? 0) || undefined
+	}
+
 	/** When it last gave a sign of life, ms since the epoch. */
 	get seenAt(): number {
 		return Math.max(this.lastPongAt ?? 0, this.registeredAt)
+	}
+
+	/** It is not heard by that flow any more; what it said there counts on. */
+	unbound(): void {
+		this.heardAt = this.lastPongAt ?? 0
+		this.bound = undefined
+	}
+
+	/** Something hangs on its next word. */
+	awaitWord(): void {
+		if (this.bound !== undefined) this.bound.isAwaited = true
 	}
 
 	/** Was this REGISTER sent before the last one accepted (RFC 3261 §10.3 step 7)? */
@@ -152,9 +171,25 @@ export class BoundFlow {
 	readonly flow: Flow
 	/** By AoR: whose names may be used on this flow. */
 	readonly devices = new Map<string, Device>()
+	/** When anything came by it last, ms since the epoch; 0 before the first. */
+	heardAt = 0
+	/**
+	 * Something hangs on the next word that comes by it: a ping, a probe, a device that is taken for asleep. Hundreds of devices
+	 * may share a flow, and are not all to be told of each of its messages.
+	 */
+	isAwaited = true
 
 	constructor(flow: Flow) {
 		this.flow = flow
+	}
+
+	add(device: Device): void {
+		const { aor } = device.agent
+		const before = this.devices.get(aor)
+		if (before !== undefined && before !== device) before.unbound()
+		this.devices.set(aor, device)
+		device.bound = this
+		this.isAwaited = true
 	}
 }
 
@@ -331,7 +366,7 @@ export class Devices implements Timed {
 			this.#flows.set(device.flow.key, bound)
 			this.#context.settle(device.flow)
 		}
-		bound.devices.set(device.agent.aor, device)
+		bound.add(device)
 	}
 
 	#leave(device: Device): void {
@@ -340,10 +375,8 @@ export class Devices implements Timed {
 		const other = device.agent.devices.find(
 			(candidate) => candidate !== device && candidate.flow.key === device.flow.key,
 		)
-		if (other !== undefined) {
-			bound.devices.set(device.agent.aor, other)
-			return
-		}
+		device.unbound()
+		if (other !== undefined) return bound.add(other)
 		bound.devices.delete(device.agent.aor)
 		if (bound.devices.size === 0) this.#flows.delete(device.flow.key)
 	}
