@@ -1,6 +1,7 @@
 /** What the PBX's 2xx to a REGISTER changes of the devices here (RFC 3261 §10.3 step 7). */
-import { detached } from '../../lib/detached.ts'
+
 import { Header } from '../../sip/headers.ts'
+import { detached } from '../../sip/latin1.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import type { Context } from '../context.ts'
 import type { Change } from '../effects.ts'

@@ -6,8 +6,9 @@
  * token is an ordinary one, for alerts and background pushes. `pn-provider=fcm;pn-prid=<token>;pn-param=<project>`. The legacy one:
  * `app-id=<bundle>[.voip[.dev|.prod]];pn-type=apple;pn-tok=<token>`, and with `pn-type=firebase` the same for FCM.
  */
-import { detached } from '../../lib/detached.ts'
+
 import { Secret } from '../../lib/secret.ts'
+import { detached } from '../../sip/latin1.ts'
 import { unescape as unescaped, uriParam, withoutParams } from '../../sip/uri.ts'
 import type { PushEnvironment, PushParams } from '../model.ts'
 

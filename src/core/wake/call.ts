@@ -50,7 +50,7 @@ export class AgentCall implements BranchOwner, Timed {
 	#winner: Branch | undefined = undefined
 	/** Values of Reason (RFC 3326) for the CANCELs of this call. */
 	#reasons: readonly string[] = []
-	readonly #caller: Caller
+	readonly caller: Caller
 	readonly #hold: Hold
 	readonly #holdTime: HoldTime
 	readonly #holdEnds: Deadline<Due>
@@ -76,7 +76,7 @@ export class AgentCall implements BranchOwner, Timed {
 		this.#holdTime = new HoldTime(invite, record.receivedAt, calls.context.settings.holdMs, record.holdUntil)
 		this.#patience = new Patience(calls.context, this)
 		this.#holdEnds = new Deadline<Due>({ owner: this, event: 'hold' })
-		this.#caller = new Caller(calls.context, server, invite, source, record.toTag, calls.stableContact(agent))
+		this.caller = new Caller(calls.context, server, invite, source, record.toTag, calls.stableContact(agent))
 	}
 
 	/** A call that just came: one branch for each device. */
@@ -119,7 +119,7 @@ export class AgentCall implements BranchOwner, Timed {
 
 	/** held: no device has the INVITE. calling: one has it. ringing: one rings. */
 	get state(): 'held' | 'calling' | 'ringing' {
-		if (this.#caller.ringing) return 'ringing'
+		if (this.caller.ringing) return 'ringing'
 		return this.branches.some(({ state }) => state === 'calling' || state === 'proceeding') ? 'calling' : 'held'
 	}
 
@@ -153,7 +153,7 @@ export class AgentCall implements BranchOwner, Timed {
 		if (this.over !== undefined) return
 		if (answer.status === 100) return
 		this.#patience.rings(now)
-		this.#caller.pass(answer, now)
+		this.caller.pass(answer, now)
 	}
 
 	/** §16.7: `live` where this branch had no final response before. */
@@ -329,7 +329,7 @@ export class AgentCall implements BranchOwner, Timed {
 	}
 
 	#ring(now: number): void {
-		if (this.calls.context.settings.ringingOnPush && this.over === undefined) this.#caller.ring(now)
+		if (this.calls.context.settings.ringingOnPush && this.over === undefined) this.caller.ring(now)
 	}
 
 	#holdOver(now: number): void {
@@ -359,7 +359,7 @@ export class AgentCall implements BranchOwner, Timed {
 			endPhantomAnswer(calls, branch, answer, now)
 			return this.branchLapsed()
 		}
-		this.#caller.pass(answer, now)
+		this.caller.pass(answer, now)
 		if (this.over !== undefined) return
 		this.#winner = branch
 		calls.context.counters.callsAnswered++
@@ -373,13 +373,13 @@ export class AgentCall implements BranchOwner, Timed {
 
 	#passBest(answer: SipMessage, now: number): void {
 		if (answer.status === 486 || answer.status >= 600) this.calls.context.counters.callsDeclined++
-		this.#caller.pass(answer, now)
+		this.caller.pass(answer, now)
 		this.#reasons = [`SIP;cause=${answer.status}`]
 		this.#close(`${answer.status}`, now)
 	}
 
 	#finish(status: number, reason: string, now: number): void {
-		this.#caller.tell(status, now)
+		this.caller.tell(status, now)
 		if (this.#reasons.length === 0) this.#reasons = [`SIP;cause=${status}`]
 		this.#close(reason, now)
 	}

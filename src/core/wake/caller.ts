@@ -6,6 +6,7 @@ import type { ServerTransaction } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { Flow } from '../model.ts'
 import { hasNextVia, phoneAnswer } from '../proxy/pass.ts'
+import { type CallerIdentity, callerOf } from './payload.ts'
 
 export class Caller {
 	readonly #context: Context
@@ -15,6 +16,7 @@ export class Caller {
 	/** The gateway's own To-tag, for answers no phone gave. */
 	readonly #toTag: string
 	readonly #stableContact: string
+	#identity: CallerIdentity | undefined = undefined
 	/** It was told that a phone rings. */
 	ringing = false
 
@@ -32,6 +34,12 @@ export class Caller {
 		this.#source = source
 		this.#toTag = toTag
 		this.#stableContact = stableContact
+	}
+
+	/** Who calls, as the push and the page show it. */
+	get identity(): CallerIdentity {
+		this.#identity ??= callerOf(this.#invite)
+		return this.#identity
 	}
 
 	/** A phone's answer goes on; 503 as 500 (RFC 3261 §16.7 step 6), and so one that has lost the caller's Via (step 3). */

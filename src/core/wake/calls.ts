@@ -1,7 +1,8 @@
 /** All calls to agents, and the calls that are live. */
-import { detached } from '../../lib/detached.ts'
+
 import { Lru } from '../../lib/lru.ts'
 import { response } from '../../sip/build.ts'
+import { detached } from '../../sip/latin1.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import { parse } from '../../sip/parse.ts'
 import type { Destination, ServerTransaction, Transactions } from '../../transaction/transactions.ts'
@@ -19,7 +20,6 @@ import { breadthOf } from './breadth.ts'
 import { AgentCall } from './call.ts'
 import { readCallToken } from './call-token.ts'
 import type { Branch, Opening } from './device-branch.ts'
-import { callerOf } from './payload.ts'
 import { Pushes } from './pushes.ts'
 import { reasonWord } from './reasons.ts'
 import { WakeTimes } from './wake-times.ts'
@@ -243,7 +243,7 @@ export class Calls {
 			agent: call.agent,
 			direction: 'to-agent',
 			state: 'live',
-			caller: callerOf(call.invite).number,
+			caller: call.caller.identity.number,
 			since: call.receivedAt,
 			holdUntil: undefined,
 		}
@@ -291,7 +291,7 @@ export class Calls {
 				agent: call.agent,
 				direction: 'to-agent',
 				state,
-				caller: callerOf(call.invite).number,
+				caller: call.caller.identity.number,
 				since: call.receivedAt,
 				holdUntil,
 			})

@@ -4,7 +4,6 @@ import type { HeldCallRecord } from '../model.ts'
 import type { AgentCall } from './call.ts'
 import type { Branch } from './device-branch.ts'
 import { pushFor } from './outgoing.ts'
-import { callerOf } from './payload.ts'
 import { StoredCall } from './stored-call.ts'
 
 export class Hold implements CommitWaiter {
@@ -70,12 +69,12 @@ export class Hold implements CommitWaiter {
 	}
 
 	#begin(): void {
-		const { calls, id, agent, invite, holdUntil, receivedAt } = this.#call
+		const { calls, id, agent, caller, holdUntil, receivedAt } = this.#call
 		calls.context.counters.callsHeld++
 		calls.context.event('call-held', {
 			call: id,
 			agent,
-			caller: callerOf(invite).number,
+			caller: caller.identity.number,
 			holdMs: holdUntil - receivedAt,
 		})
 	}

@@ -9,7 +9,7 @@ import type { Device } from '../registrar/devices.ts'
 import type { AgentCall } from './call.ts'
 import { callToken } from './call-token.ts'
 import { type Branch, GHOST_MS } from './device-branch.ts'
-import { callerOf, minimalPayloadOf, payloadOf } from './payload.ts'
+import { minimalPayloadOf, payloadOf } from './payload.ts'
 
 /** RFC 3261 §16.6 for the flow the device has now. */
 export function inviteFor(
@@ -32,7 +32,7 @@ export function pushFor(call: AgentCall, deviceId: number, pushId: string, push:
 	const shown = {
 		callId: call.invite.callId,
 		uuid: uuidOf(call.id, call.calls.context.hmac(`call|${call.id}`)),
-		caller: callerOf(call.invite),
+		caller: call.caller.identity,
 		agent: call.agent,
 		time: call.receivedAt,
 		status: statusUrl(call, deviceId),

@@ -9,7 +9,7 @@ import type { PushProvider } from '../model.ts'
 /** Longer names are cut: no screen shows more, and the payload has room for nothing else. */
 export const MAX_CALLER_NAME_LENGTH = 128
 
-export interface Caller {
+export interface CallerIdentity {
 	readonly name: string
 	readonly number: string
 }
@@ -19,7 +19,7 @@ export interface PushCall {
 	readonly callId: string
 	/** CallKit's UUID of the call, the same for every device of the agent. */
 	readonly uuid: string
-	readonly caller: Caller
+	readonly caller: CallerIdentity
 	readonly agent: string
 	/** ms since the epoch. */
 	readonly time: number
@@ -28,15 +28,20 @@ export interface PushCall {
 }
 
 /** RFC 3261 §20.20: who calls, from From; the number is the user part, or the whole URI where it has none. */
-export function callerOf(invite: SipMessage): Caller {
+export function callerOf(invite: SipMessage): CallerIdentity {
 	const from = parseNameAddr(invite.first(Header.From) ?? '')
 	const uri = parseUri(from?.uri ?? '')
 	const number = utf8(unescaped(uri?.user ?? from?.uri ?? ''))
 	const name = utf8(from?.display ?? '')
 	return {
-		name: [...(name || number)].slice(0, MAX_CALLER_NAME_LENGTH).join(''),
+		name: cut(name || number),
 		number: number.slice(0, MAX_CALLER_NAME_LENGTH),
 	}
+}
+
+/** No half of a character is left at the end. */
+function cut(name: string): string {
+	return name.length <= MAX_CALLER_NAME_LENGTH ? name : [...name].slice(0, MAX_CALLER_NAME_LENGTH).join('')
 }
 
 interface Form {

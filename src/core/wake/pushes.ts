@@ -28,8 +28,8 @@ export class Pushes {
 	readonly #out = new Map<string, Branch>()
 	/** Accepted, and the device has not registered since, by device. */
 	readonly #wakes = new Map<number, PushOutcomeRecord>()
-	/** Newest first. */
-	readonly #outcomes: PushOutcomeRecord[]
+	/** By push id, oldest first. */
+	readonly #outcomes = new Map<string, PushOutcomeRecord>()
 
 	constructor(
 		context: Context,
@@ -42,8 +42,7 @@ export class Pushes {
 		this.#suspicion = suspicion
 		this.#availability = availability
 		this.#wakeTimes = wakeTimes
-		/* the store has the oldest first */
-		this.#outcomes = outcomes.slice(-MAX_PUSHES_SHOWN).reverse()
+		for (const row of outcomes.slice(-MAX_PUSHES_SHOWN)) this.#outcomes.set(row.pushId, row)
 	}
 
 	/**
@@ -51,15 +50,16 @@ export class Pushes {
 	 * fault.
 	 */
 	takeUp(devices: Devices, now: number): void {
-		for (const row of this.#outcomes) {
+		for (const row of this.outcomes) {
 			const device = devices.device(row.deviceId)
 			if (device === undefined || row.result !== 'accepted' || now >= this.#wakeableUntil(row)) continue
 			if (device.registeredAt <= row.sentAt) this.#awaitWake(device, row)
 		}
 	}
 
+	/** Newest first. */
 	get outcomes(): readonly PushOutcomeRecord[] {
-		return this.#outcomes
+		return [...this.#outcomes.values()].reverse()
 	}
 
 	/** How many have no answer yet. */
@@ -112,7 +112,7 @@ export class Pushes {
 
 	/** Has this push been answered, in this life of the gateway or an earlier one? */
 	knowsOutcome(pushId: string): boolean {
-		return this.#outcomes.some((outcome) => outcome.pushId === pushId)
+		return this.#outcomes.has(pushId)
 	}
 
 	/** What the outcome says of the device, beyond this call. */
@@ -180,7 +180,7 @@ export class Pushes {
 
 	/** Does a wake by this REGISTER stand with an earlier push already? */
 	#isCounted(deviceId: number, registeredAt: number): boolean {
-		return this.#outcomes.some(
+		return this.outcomes.some(
 			(row) => row.deviceId === deviceId && row.wakeMs !== undefined && row.sentAt + row.wakeMs >= registeredAt,
 		)
 	}
@@ -220,12 +220,14 @@ export class Pushes {
 	}
 
 	#record(row: PushOutcomeRecord): void {
-		const known = this.#outcomes.findIndex(({ pushId }) => pushId === row.pushId)
-		if (known >= 0) this.#outcomes[known] = row
-		else this.#outcomes.unshift(row)
-		if (this.#outcomes.length > MAX_PUSHES_SHOWN) this.#outcomes.pop()
+		this.#outcomes.set(row.pushId, row)
+		if (this.#outcomes.size > MAX_PUSHES_SHOWN) this.#forgetOldest()
 		/* soon: after a kill a push whose outcome is not stored goes out again */
 		this.#context.save([{ table: 'push', op: 'put', row }], STORED_SOON)
+	}
+
+	#forgetOldest(): void {
+		for (const pushId of this.#outcomes.keys()) return void this.#outcomes.delete(pushId)
 	}
 }
 

@@ -1,6 +1,6 @@
 import { heapStats } from 'bun:jsc'
 import { expect, test } from 'bun:test'
-import { detached } from '../../src/lib/detached.ts'
+import { detached } from '../../src/sip/latin1.ts'
 
 const DATAGRAM_OCTETS = 60_000
 const REMEMBERED = 200
