@@ -35,6 +35,12 @@ export interface Edges {
 /** ms since the epoch, never going back. */
 export type Clock = () => number
 
+/**
+ * Two commits are at least this far apart: each costs several times what a change does, so that under load those who wait share
+ * one. Nobody waits longer for it than a phone's radio takes to send its next packet.
+ */
+export const COMMIT_PAUSE_MS = 2
+
 /** Changes nobody waits for are stored this late at the most. */
 export const LAZY_COMMIT_MS = 50
 
@@ -49,6 +55,7 @@ export class Loop {
 	#armedFor = Infinity
 	#saves: SaveEffect[] = []
 	#flush: 'none' | 'owed' | 'lazy' | 'soon' = 'none'
+	#flushedAt = -Infinity
 	#lazyTimer: ReturnType<typeof setTimeout> | undefined
 	#closed = false
 
@@ -126,12 +133,13 @@ export class Loop {
 	#save(effect: SaveEffect): void {
 		this.#saves.push(effect)
 		if (effect.ticket !== 0 && this.#flush !== 'soon') {
+			if (this.#now() - this.#flushedAt < COMMIT_PAUSE_MS) return this.#flushIn('soon', COMMIT_PAUSE_MS)
 			this.#flush = 'soon'
 			setImmediate(this.#flushNow)
 		} else if (this.#flush === 'none' || this.#flush === 'owed') this.#flushIn('lazy', LAZY_COMMIT_MS)
 	}
 
-	#flushIn(why: 'owed' | 'lazy', ms: number): void {
+	#flushIn(why: 'owed' | 'lazy' | 'soon', ms: number): void {
 		clearTimeout(this.#lazyTimer)
 		this.#flush = why
 		this.#lazyTimer = setTimeout(this.#flushNow, ms)
@@ -144,6 +152,7 @@ export class Loop {
 		if (saves.length === 0) return
 		this.#saves = []
 		const done = this.#edges.commit(saves.flatMap(({ changes }) => changes))
+		this.#flushedAt = this.#now()
 		if (done.ok) return this.input({ type: 'committed', tickets: ticketsOf(saves) })
 		/* one change was at fault, not the store: the others must not suffer for it */
 		if (done.code === 'rejected' && saves.length > 1) return this.#flushSingly(saves)

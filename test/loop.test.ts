@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import type { Core } from '../src/core/core.ts'
 import type { Change, Effect } from '../src/core/effects.ts'
 import type { Input } from '../src/core/inputs.ts'
-import { type Edges, LAZY_COMMIT_MS, Loop } from '../src/loop.ts'
+import { COMMIT_PAUSE_MS, type Edges, LAZY_COMMIT_MS, Loop } from '../src/loop.ts'
 
 type Committed = ReturnType<Edges['commit']>
 
@@ -160,8 +160,26 @@ describe('the loop', () => {
 		)
 		loop.input(FIRES)
 		await turn()
-		await turn()
+		await until(() => done.length === 2)
 		expect(done).toEqual(['commit 1', 'commit 2'])
+		loop.close()
+	})
+
+	test(`COMMIT_PAUSE_MS: what comes within ${COMMIT_PAUSE_MS} ms of a commit shares the next one, however many turns it takes`, async () => {
+		let ticket = 0
+		const { loop, done, state } = world((input) => (input.type === 'fires' ? [save(++ticket)] : []))
+		loop.input(FIRES)
+		await turn()
+		loop.input(FIRES)
+		await turn()
+		loop.input(FIRES)
+		await turn()
+		await until(() => done.length === 2)
+		expect(done).toEqual(['commit 1', 'commit 2,3'])
+		state.now += COMMIT_PAUSE_MS
+		loop.input(FIRES)
+		await turn()
+		expect(done).toEqual(['commit 1', 'commit 2,3', 'commit 4'])
 		loop.close()
 	})
 
