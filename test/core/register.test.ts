@@ -468,6 +468,27 @@ describe('push parameters', () => {
 		bind(rig, phone, { contact: `<${phone.uri}>${instance}` })
 		expect([...rig.tables.devices.values()].map(({ push }) => push)).toEqual([undefined])
 	})
+
+	test('of a phone that moved they are what its new Contact says, whatever the old one said', () => {
+		const rig = new Rig()
+		const phone = new Phone('1001', HOME, { token: TOKEN, instance: 'urn:uuid:1' })
+		const moves = (address: string, params: string, expires = 3600) => {
+			bind(rig, phone, { contact: `<sip:1001@${address}${params}>;+sip.instance="<urn:uuid:1>"`, expires })
+			return [...rig.tables.devices.values()][0]!.push?.token.reveal()
+		}
+		const params = pushParamsOf(TOKEN)
+		/* too short to be pushed to: bound without a token, and given it later */
+		expect(moves('10.0.0.5', params, MIN_PUSH_EXPIRES_SEC - 1)).toBeUndefined()
+		expect(moves('10.0.0.6', params)).toBe(TOKEN)
+		expect(moves('10.0.0.7', params)).toBe(TOKEN)
+		expect(moves('10.0.0.8', pushParamsOf('cd'.repeat(32)))).toBe('cd'.repeat(32))
+		/* the end of the old parameters alone is another thing */
+		const last = params.slice(params.lastIndexOf(';'))
+		expect(moves('10.0.0.5', params)).toBe(TOKEN)
+		expect(moves('10.0.0.6', last)).toBeUndefined()
+		expect(moves('10.0.0.7', `;transport=udp${params}`)).toBe(TOKEN)
+		expect(moves('10.0.0.8', '')).toBeUndefined()
+	})
 })
 
 describe('Feature-Caps (RFC 8599 §5)', () => {

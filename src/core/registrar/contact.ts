@@ -99,7 +99,8 @@ function askedContact(
 		return { value: nameAddr, deviceKey: key, expiresSec, push: known.push, query: undefined, refreshes }
 	const uri = parseUri(nameAddr.uri)
 	if (uri === undefined) return undefined
-	const push = pushParams(uri.params, defaults)
+	/* the same phone at another address, as it wakes: its parameters say what they said */
+	const push = (known && isMoved(known.contact, uri) ? known.push : undefined) ?? pushParams(uri.params, defaults)
 	return {
 		value: nameAddr,
 		deviceKey: key ?? keyWithoutInstance(uri, push),
@@ -108,6 +109,11 @@ function askedContact(
 		query: push === undefined ? queriedProvider(uri.params) : undefined,
 		refreshes,
 	}
+}
+
+/** The same parameters, all of them, behind another address. A `;` in the user part may say no, and costs a reading. */
+function isMoved(contact: string, { params }: SipUri): boolean {
+	return params !== '' && contact.indexOf(';') === contact.length - params.length && contact.endsWith(params)
 }
 
 /** Never IP:port, which changes with every network: instance, else push token, else user and transport. */

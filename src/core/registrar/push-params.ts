@@ -173,7 +173,7 @@ function text(params: string, name: string): string {
 
 /** The same token for the same app, however it is spelt around them. */
 export function samePush(a: PushParams | undefined, b: PushParams | undefined): boolean {
-	if (a === undefined || b === undefined) return a === b
+	if (a === undefined || b === undefined || a === b) return a === b
 	const isSame = a.prid.reveal() === b.prid.reveal() && a.topic === b.topic
 	return isSame && a.dialect === b.dialect && a.provider === b.provider
 }

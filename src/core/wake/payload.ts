@@ -68,7 +68,8 @@ export function payloadOf(provider: PushProvider, call: PushCall): string {
 		time: new Date(call.time).toISOString(),
 		status: call.status,
 	})
-	return utf8Length(whole) <= maxBytes ? whole : minimalPayloadOf(provider, call)
+	const fits = whole.length * MAX_UTF8_PER_UNIT <= maxBytes || utf8Length(whole) <= maxBytes
+	return fits ? whole : minimalPayloadOf(provider, call)
 }
 
 /** Only what the phone cannot do without, for when the push service complains of the size or the request. */
@@ -91,6 +92,9 @@ function utf8(octets: string): string {
 		return octets
 	}
 }
+
+/** Octets of UTF-8 that one UTF-16 code unit makes at the most: nearly every payload is far too short to be counted. */
+const MAX_UTF8_PER_UNIT = 3
 
 function utf8Length(text: string): number {
 	let length = 0
