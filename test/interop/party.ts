@@ -2,7 +2,7 @@
 import { Line } from '../../src/demo/line.ts'
 import type { UaEvent } from '../../src/demo/party.ts'
 import { Pbx } from '../../src/demo/pbx.ts'
-import { Phone } from '../../src/demo/phone.ts'
+import { Phone, type PushDialect } from '../../src/demo/phone.ts'
 import { Feed } from '../../src/demo/stage.ts'
 import { until } from './binary.ts'
 import { DOMAIN, portsOf, TEAM, TOPIC, World } from './gateway.ts'
@@ -37,7 +37,7 @@ export class Handset extends Hearer {
 	readonly phone: Phone
 	readonly token: string
 
-	constructor(user: string, gatewayPort: number, line: Speaker, gatewayAddress = '127.0.0.1') {
+	constructor(user: string, gatewayPort: number, line: Speaker, gatewayAddress = '127.0.0.1', push?: PushDialect) {
 		super(line)
 		this.user = user
 		this.token = user.repeat(16)
@@ -46,7 +46,7 @@ export class Handset extends Hearer {
 			...{ self: line.endpoint, product: 'Test softphone', random: Math.random, send: line.send },
 			onEvent: this.feed.add,
 			gateway: { address: gatewayAddress, port: gatewayPort },
-			push: { dialect: 'rfc8599', provider: 'apns', param: `${TEAM}.${TOPIC}`, prid: `${this.token}:voip` },
+			push: push ?? { dialect: 'rfc8599', provider: 'apns', param: `${TEAM}.${TOPIC}`, prid: `${this.token}:voip` },
 		})
 		line.connect(this.phone, now)
 	}
