@@ -1,4 +1,4 @@
-/** APNs as a model: takes, refuses, stalls, loses. */
+/** APNs as a model: takes, refuses, stalls, loses. FCM does the same, but has one environment. */
 import type { PushEffect } from '../../src/core/effects.ts'
 import type { PushOutcome, PushResultInput } from '../../src/core/inputs.ts'
 import type { Agenda } from './agenda.ts'
@@ -70,7 +70,8 @@ export class SimApns {
 		if (!chance.is(mood.accepts)) return this.#refuse(push, life)
 		const goesAway = chance.is(mood.goesAway)
 		const waitMs = goesAway ? chance.between(...CONNECT_MS) : 0
-		const environment = chance.is(0.1) ? 'sandbox' : push.environment
+		const isOther = chance.is(0.1) && push.provider === 'apns'
+		const environment = isOther ? 'sandbox' : push.environment
 		this.#answer(push, life, { kind: 'accepted', status: 200, environment }, waitMs + chance.between(20, 400))
 		if (chance.is(mood.delivers)) this.#deliver(push, waitMs)
 		else this.#note(`loses the push ${push.pushId}`)

@@ -66,6 +66,9 @@ const HOSTILE: Readonly<Record<string, Count>> = {
 	'a sleeping phone is told of a message': ({ notices }) => count(notices, ({ push }) => push.kind === 'alert'),
 	'a sleeping phone is fetched for a request in a call, or to refresh its binding': ({ notices }) =>
 		count(notices, ({ push }) => push.kind === 'background'),
+	'a call wakes a phone of Android': ({ pushes }) => count(pushes, ({ push }) => push.provider === 'fcm'),
+	'a phone of Android is pushed to for anything else': ({ notices }) =>
+		count(notices, ({ push }) => push.provider === 'fcm'),
 	'APNs loses a push': noted(/^APNs: loses/),
 	'APNs delivers a push twice': deliveredTwice,
 

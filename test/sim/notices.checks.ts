@@ -1,12 +1,19 @@
 /** What sleeping phones are told that is no call: messages, requests in a call, bindings that lapse. */
 import { isFinal, type Ledger } from './ledger.ts'
-import { isPbx } from './scenario.ts'
+import { isAndroid, isPbx } from './scenario.ts'
 
-/** A call goes to a VoIP token and to its topic; everything else to the other one. */
+/** A call goes to a VoIP token and to its topic; everything else to the other one. Android has one for all, at its own service. */
 export function toItsToken(ledger: Ledger): string[] {
-	const voip = new Set(ledger.world.handsets.map(({ plan }) => plan.token))
-	return [...ledger.pushes, ...ledger.notices].flatMap(({ push: { kind, topic, token, pushId } }) => {
+	const { providers } = ledger.world.scenario.settings
+	const plans = ledger.world.handsets.map(({ plan }) => plan)
+	const voip = new Set(plans.map(({ token }) => token))
+	const android = new Set(plans.filter(isAndroid).map(({ token }) => token))
+	return [...ledger.pushes, ...ledger.notices].flatMap(({ push: { kind, provider, topic, token, pushId } }) => {
 		ledger.judge()
+		if (!providers.includes(provider)) return [`${pushId} went to ${provider}, which there is no key for`]
+		if (android.has(token.reveal()) !== (provider === 'fcm'))
+			return [`${pushId} went to another service than its token`]
+		if (provider === 'fcm') return []
 		const isCall = kind === 'voip'
 		const right = voip.has(token.reveal()) === isCall && topic.endsWith('.voip') === isCall
 		return right ? [] : [`${pushId} is ${kind}, and went to the token of ${isCall ? 'all else' : 'calls'}`]

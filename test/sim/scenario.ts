@@ -77,7 +77,31 @@ export function scenarioOf(chance: Chance): Scenario {
 		handsets: scenario.handsets.map((plan) => (chance.is(0.3) ? withOrdinary(plan, chance.hex(64)) : plan)),
 		messages: chance.is(0.5) ? chance.between(1, 4) : 0,
 	}
-	return { ...noted, handsets: noted.handsets.map((plan) => ({ ...plan, links: linksOf(chance) })) }
+	const linked = { ...noted, handsets: noted.handsets.map((plan) => ({ ...plan, links: linksOf(chance) })) }
+	return withAndroid(chance, linked)
+}
+
+/** A key for FCM besides, or alone; and some phones that need it, whether it is there or not. */
+function withAndroid(chance: Chance, scenario: Scenario): Scenario {
+	const { settings, handsets } = scenario
+	const providers = chance.one([settings.providers, [...settings.providers, 'fcm'], ['fcm']] as const)
+	return {
+		...scenario,
+		settings: { ...settings, providers: chance.is(0.5) ? settings.providers : providers },
+		handsets: handsets.map((plan) => (plan.token !== '' && chance.is(0.2) ? ofAndroid(plan) : plan)),
+	}
+}
+
+function ofAndroid(plan: HandsetPlan): HandsetPlan {
+	const { push, token } = plan
+	const param = '929724111839'
+	if (push.dialect === 'legacy') return { ...plan, push: { ...push, type: 'firebase', appId: param } }
+	return { ...plan, ordinary: '', push: { dialect: 'rfc8599', provider: 'fcm', param, prid: token } }
+}
+
+/** Is it woken by FCM? */
+export function isAndroid({ push }: HandsetPlan): boolean {
+	return push.dialect === 'legacy' ? push.type === 'firebase' : push.dialect === 'rfc8599' && push.provider === 'fcm'
 }
 
 /** As linphone has it: a second token, for all that is no call. */
