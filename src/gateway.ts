@@ -1,7 +1,7 @@
 /** The running gateway: opens the edges, joins them to the core, and takes them down again in order. */
 import { createHmac } from 'node:crypto'
 import { maskedView } from './config/describe.ts'
-import { pbxSideOf } from './config/listeners.ts'
+import { pbxSidesOf } from './config/listeners.ts'
 import type { Config } from './config/options.ts'
 import { settingsOf } from './config/settings.ts'
 import { Core } from './core/core.ts'
@@ -12,7 +12,7 @@ import { Listeners } from './listeners.ts'
 import type { Log } from './log/log.ts'
 import { type Clock, Loop } from './loop.ts'
 import { PushServices } from './push-services.ts'
-import { familiesOf } from './resolve/locate.ts'
+import { reachOf } from './resolve/locate.ts'
 import { watchPbx } from './resolve/watch.ts'
 import { installLatin1Codec } from './sip/latin1.ts'
 import type { CallSources } from './status/call-routes.ts'
@@ -244,11 +244,12 @@ class Starting implements Gateway {
 	}
 
 	#watchPbx(): void {
-		this.#watch = watchPbx(this.#config.pbx, familiesOf(pbxSideOf(this.#config)), {
+		this.#watch = watchPbx(this.#config.pbx, reachOf(pbxSidesOf(this.#config).map(({ at }) => at)), {
 			found: (targets) => {
 				this.#unresolved = undefined
-				this.#loop.input({ type: 'pbx-resolved', targets })
+				/* before the first request goes there */
 				this.#listeners.connectPeers(targets)
+				this.#loop.input({ type: 'pbx-resolved', targets })
 			},
 			failed: ({ host }, fault) => {
 				if (this.#core.targets.all.length === 0) this.#unresolved = fault.message

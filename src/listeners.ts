@@ -1,9 +1,10 @@
 /** The listeners of the running gateway: opens them, and finds the one that something goes out by. */
 import type { ListenAddress } from './config/kinds.ts'
-import { listenersOf, pbxListenerOf } from './config/listeners.ts'
+import { listenersOf, pbxSidesOf } from './config/listeners.ts'
 import type { Config } from './config/options.ts'
+import { Connectors } from './connectors.ts'
 import type { CloseEffect, SendEffect, SettleEffect } from './core/effects.ts'
-import type { Input, PbxAddress } from './core/inputs.ts'
+import type { Input, PbxTarget } from './core/inputs.ts'
 import type { ListenerView } from './status/view.ts'
 import { type CertificateRow, Certificates, type TlsFiles } from './transport/certificates.ts'
 import { watchFiles } from './transport/file-watch.ts'
@@ -64,6 +65,7 @@ export class Listeners {
 	readonly #limits: Partial<StreamLimits>
 	readonly #all: Listener[] = []
 	readonly #population: Population
+	readonly #connectors: Connectors
 	#watch: { stop(): void } | undefined
 
 	/** `limits`: where they are to be others than {@link STREAM_LIMITS}, and no option says so. */
@@ -71,6 +73,7 @@ export class Listeners {
 		this.#config = config
 		this.#owner = owner
 		this.#limits = limits
+		this.#connectors = new Connectors(config, owner)
 		this.#population = new Population(mostConnections(config.maxConnections), config.maxPerSource)
 	}
 
@@ -81,6 +84,8 @@ export class Listeners {
 			if (typeof listener === 'string') return listener
 			this.#all.push(listener)
 		}
+		const fault = this.#connectors.open()
+		if (fault !== undefined) return fault
 		const { tlsCert, tlsKey, tlsClientCa } = this.#config
 		const files = [...tlsCert, ...tlsKey, ...(tlsClientCa === undefined ? [] : [tlsClientCa])]
 		if (files.length > 0) this.#watch = watchFiles(files, () => this.reload())
@@ -89,14 +94,22 @@ export class Listeners {
 
 	send({ listener, key, address, port, bytes }: SendEffect): void {
 		const at = this.#all[listener]
-		if (at === undefined) return
-		if (at.kind === 'udp') at.udp.send(address, port, bytes)
+		if (at === undefined) this.#sendToPbx(listener, key, address, port, bytes)
+		else if (at.kind === 'udp') at.udp.send(address, port, bytes)
 		else if (key !== undefined) at.stream.send(key, bytes)
+	}
+
+	/** On the connection that is named, which may be closed by now, or on the one there is. */
+	#sendToPbx(index: number, key: string | undefined, address: string, port: number, bytes: Uint8Array): void {
+		const peers = this.#connectors.at(index)
+		if (key === undefined) peers?.send(address, port, bytes)
+		else peers?.sendOn(key, bytes)
 	}
 
 	close({ listener, key }: CloseEffect): void {
 		const at = this.#all[listener]
-		if (at !== undefined && at.kind !== 'udp') at.stream.close(key)
+		if (at === undefined) this.#connectors.at(listener)?.close(key)
+		else if (at.kind !== 'udp') at.stream.close(key)
 	}
 
 	settle({ listener, key }: SettleEffect): void {
@@ -105,16 +118,19 @@ export class Listeners {
 	}
 
 	/** The machines of the PBX. */
-	connectPeers(peers: readonly PbxAddress[]): void {
-		const at = this.#all[pbxListenerOf(this.#config)]
-		if (at?.kind === 'udp') void at.udp.connectPeers(peers)
+	connectPeers(targets: readonly PbxTarget[]): void {
+		this.#connectors.keep(targets)
+		for (const { listener } of pbxSidesOf(this.#config)) {
+			const at = this.#all[listener]
+			if (at?.kind === 'udp') void at.udp.connectPeers(targets.filter(({ transport }) => transport === 'udp'))
+		}
 	}
 
 	/** Reads the certificates anew. Connections stay, and where they are bad so do the old ones. */
 	reload(): void {
-		let fault: string | undefined
+		let fault = this.#connectors.reload()
 		for (const at of this.#all) if (at.kind !== 'udp') fault ??= at.stream.reload()
-		if (this.#config.tlsCert.length > 0) this.#owner.reloaded(fault)
+		if (this.#config.tlsCert.length > 0 || fault !== undefined) this.#owner.reloaded(fault)
 	}
 
 	get views(): readonly ListenerView[] {
@@ -137,6 +153,7 @@ export class Listeners {
 
 	stop(): void {
 		this.#watch?.stop()
+		this.#connectors.stop()
 		for (const at of this.#all) {
 			if (at.kind === 'udp') at.udp.close()
 			else at.stream.stop()

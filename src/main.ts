@@ -8,6 +8,7 @@ import { help } from './config/describe.ts'
 import { sidesOf } from './config/listeners.ts'
 import type { Config } from './config/options.ts'
 import { parseCommandLine } from './config/parse.ts'
+import { askOverStream } from './connectors.ts'
 import { runDemo } from './demo/demo.ts'
 import { type Gateway, startGateway } from './gateway.ts'
 import { readCertificates, scarceFiles } from './listeners.ts'
@@ -15,7 +16,7 @@ import { fileSink } from './log/file.ts'
 import { createLog, type Log } from './log/log.ts'
 import { readFcmKey } from './push-services.ts'
 import { systemDns } from './resolve/dns.ts'
-import { familiesOf, locate, ResolveFault } from './resolve/locate.ts'
+import { locate, ResolveFault, reachOf } from './resolve/locate.ts'
 import { openStore } from './store/store.ts'
 
 /** Put in by the build (build.sh). */
@@ -59,12 +60,10 @@ async function main(): Promise<number> {
 }
 
 async function check(config: Config, warnings: readonly string[]): Promise<number> {
-	const findings = await runCheck(
-		config,
-		sidesOf(config),
-		warnings,
-		realProbes(tryStore, locatePbx, readCertificates, readFcmKey),
+	const probes = realProbes(tryStore, locatePbx, readCertificates, readFcmKey, (listen, machine) =>
+		askOverStream(listen, machine, config),
 	)
+	const findings = await runCheck(config, sidesOf(config), warnings, probes)
 	process.stdout.write(sayFindings(findings))
 	return checkExitCode(findings)
 }
@@ -103,7 +102,7 @@ function untilStopped(gateway: Gateway, log: Log): Promise<void> {
 /** Its sockets are gone with the process. */
 async function locatePbx(pbx: Config['pbx'][number], listen: Config['listen']): Promise<PbxFinding> {
 	try {
-		const { candidates, skipped } = await locate(pbx, familiesOf(listen), systemDns())
+		const { candidates, skipped } = await locate(pbx, reachOf(listen), systemDns())
 		return { ok: true, targets: candidates, skipped }
 	} catch (error) {
 		if (!(error instanceof ResolveFault)) throw error

@@ -6,6 +6,7 @@ import type { Config } from '../src/config/options.ts'
 import { parseCommandLine } from '../src/config/parse.ts'
 import { settingsOf } from '../src/config/settings.ts'
 import { Core } from '../src/core/core.ts'
+import type { Settings } from '../src/core/settings.ts'
 import { Prng } from '../src/lib/prng.ts'
 import { Listeners } from '../src/listeners.ts'
 import { type Edges, Loop } from '../src/loop.ts'
@@ -34,7 +35,7 @@ function configOf(pbx: string): Config {
 }
 
 /** The gateway as far as it has to do with messages. */
-async function gateway(pbxPort: number, pbxListener = 0) {
+async function gateway(pbxPort: number, pbxSides?: Settings['pbxSides']) {
 	const config = configOf(`127.0.0.1:${pbxPort}`)
 	const prng = new Prng(1)
 	const hmac = (text: string) => createHmac('sha256', 'key').update(text, 'latin1').digest('hex')
@@ -44,7 +45,7 @@ async function gateway(pbxPort: number, pbxListener = 0) {
 	const settings = {
 		...settingsOf(config, 'test'),
 		advertised,
-		pbxListener,
+		...(pbxSides && { pbxSides }),
 		trust: ['127.0.0.9/32'],
 		pingIntervalMs: 0,
 	}
@@ -106,7 +107,7 @@ describe('a silent connection', () => {
 	})
 
 	test('is kept where the PBX dialled it', async () => {
-		const { tcpPort } = await gateway(9, 1)
+		const { tcpPort } = await gateway(9, [{ transport: 'tcp', listener: 1, sender: 2 }])
 		const [pbx, stranger] = [dial(tcpPort, '127.0.0.9'), dial(tcpPort)]
 		pbx.socket.write(requestText('OPTIONS', { uri: 'sip:127.0.0.1' }))
 		expect(await holds(() => pbx.heard.startsWith('SIP/2.0 200 '))).toBe(true)

@@ -33,6 +33,9 @@ export type PbxFinding =
 	| { readonly ok: false; readonly sentence: string; readonly hint: string }
 
 export interface PbxMachine {
+	readonly transport: 'udp' | 'tcp' | 'tls'
+	/** The host in `--pbx`. */
+	readonly domain: string
 	readonly name: string
 	readonly address: string
 	readonly port: number
@@ -50,8 +53,7 @@ export interface Probes {
 	/** Is it the key of a service account? Or what is wrong with it. */
 	readonly readFcmKey: ReadFcmKey
 	readonly locatePbx: LocatePbx
-	/** Sends OPTIONS from the listener's address; any answer is one. */
-	readonly askPbx: (listen: string, address: string, port: number) => Promise<PbxAnswer>
+	readonly askPbx: AskPbx
 	/** As the gateway would read them; or what is wrong, in a sentence. */
 	readonly readCertificates: ReadCertificates
 	readonly bindUdp: (address: string, port: number) => Promise<Fault>
@@ -65,6 +67,9 @@ export interface Probes {
 	/** Addresses of a name, or of an address itself; empty if there are none. */
 	readonly lookUp: (host: string) => Promise<readonly string[]>
 }
+
+/** Sends OPTIONS, over UDP from the listener's address; any answer is one. */
+export type AskPbx = (listen: string, machine: PbxMachine) => Promise<PbxAnswer>
 
 /** `validUntil` is ms since the epoch. */
 export type ReadCertificates = (
@@ -203,15 +208,22 @@ async function checkLocation(pbx: Config['pbx'][number], listen: Config['listen'
 	const found = await probes.locatePbx(pbx, listen)
 	if (!found.ok) return [failed(found.sentence, found.hint)]
 	const skipped = found.skipped.map((sentence) => warning(sentence, 'It is passed over.'))
-	const asked = found.targets.map((machine) => checkMachine(machine, listen[0]!.address, probes))
+	const asked = found.targets.map((machine) => {
+		const own = listen.find(({ transport }) => transport === machine.transport) ?? listen[0]!
+		return checkMachine(machine, own.address, probes)
+	})
 	return [...(await Promise.all(asked)), ...skipped]
 }
 
-async function checkMachine({ name, address, port }: PbxMachine, listen: string, probes: Probes): Promise<Finding> {
-	const where = `The PBX at ${endpoint(address, port)}${name === address ? '' : ` (${name})`}`
-	const answer = await probes.askPbx(listen, address, port)
+async function checkMachine(machine: PbxMachine, listen: string, probes: Probes): Promise<Finding> {
+	const { name, transport, address, port } = machine
+	const over = transport === 'udp' ? '' : `${transport.toUpperCase()} `
+	const where = `The PBX at ${over}${endpoint(address, port)}${name === address ? '' : ` (${name})`}`
+	const answer = await probes.askPbx(listen, machine)
 	if (answer.ok) return ok(`${where} answers OPTIONS with "${answer.statusLine}" after ${answer.tookMs} ms.`)
-	const hint = 'Check --pbx, that the PBX listens on UDP there, and the firewalls between the two.'
+	const tls =
+		transport === 'tls' ? ' If its certificate is at fault, --pbx-ca and the host in --pbx say what is right.' : ''
+	const hint = `Check --pbx, that the PBX listens on ${transport === 'udp' ? 'UDP' : 'TCP'} there, and the firewalls between the two.${tls}`
 	return failed(`${where} does not answer: ${answer.reason}.`, hint)
 }
 

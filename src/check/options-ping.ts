@@ -1,6 +1,6 @@
-/** Does a SIP server answer over UDP? */
+/** Does a SIP server answer? The question, and over UDP the whole of it. */
 import { isIPv6 } from 'node:net'
-import type { PbxAnswer } from './check.ts'
+import type { PbxAnswer, PbxMachine } from './check.ts'
 import { reasonOf } from './reason.ts'
 
 /** Two seconds are five round trips round the world; a PBX that needs more cannot carry calls. */
@@ -10,6 +10,11 @@ export const PBX_ANSWER_MS = 2000
 const AGAIN_MS = 500
 
 const STATUS_LINE = /^(SIP\/2\.0 \d{3} [^\r\n]{0,80})/
+
+/** undefined where it is no SIP answer. */
+export function statusLineOf(text: string): string | undefined {
+	return STATUS_LINE.exec(text)?.[1]
+}
 
 /**
  * Sends OPTIONS to `address`, from the listener's address but a port of its own: a running gateway
@@ -40,7 +45,7 @@ function openSocket(local: string, startedAt: number, resolve: (answer: PbxAnswe
 		hostname: local,
 		socket: {
 			data(_socket, bytes) {
-				const statusLine = STATUS_LINE.exec(bytes.toString('latin1'))?.[1]
+				const statusLine = statusLineOf(bytes.toString('latin1'))
 				if (statusLine) resolve({ ok: true, statusLine, tookMs: Math.round(performance.now() - startedAt) })
 			},
 			// An ICMP error: nobody listens there at this moment. The next try may still be answered.
@@ -50,7 +55,7 @@ function openSocket(local: string, startedAt: number, resolve: (answer: PbxAnswe
 }
 
 function asker(socket: Bun.udp.Socket<'buffer'>, address: string, port: number): () => void {
-	const question = optionsRequest(socket.address.address, socket.port, address, port)
+	const question = optionsRequest('udp', socket.address.address, socket.port, address, port)
 	return () => {
 		try {
 			socket.send(question, port, address)
@@ -61,13 +66,20 @@ function asker(socket: Bun.udp.Socket<'buffer'>, address: string, port: number):
 }
 
 /** RFC 3261 §11.1, with rport so that the answer comes back to this socket (RFC 3581). */
-function optionsRequest(local: string, localPort: number, host: string, port: number): string {
+export function optionsRequest(
+	transport: PbxMachine['transport'],
+	local: string,
+	localPort: number,
+	host: string,
+	port: number,
+): string {
 	const id = crypto.randomUUID()
-	const to = `sip:${isIPv6(host) ? `[${host}]` : host}:${port}`
+	const params = transport === 'udp' ? '' : `;transport=${transport}`
+	const to = `sip:${isIPv6(host) ? `[${host}]` : host}:${port}${params}`
 	const from = `${isIPv6(local) ? `[${local}]` : local}:${localPort}`
 	return [
 		`OPTIONS ${to} SIP/2.0`,
-		`Via: SIP/2.0/UDP ${from};branch=z9hG4bK${id};rport`,
+		`Via: SIP/2.0/${transport.toUpperCase()} ${from};branch=z9hG4bK${id};rport`,
 		'Max-Forwards: 70',
 		`From: <sip:check@${from}>;tag=${id.slice(0, 8)}`,
 		`To: <${to}>`,

@@ -4,7 +4,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { connect as connectPlain, isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { connect } from 'node:tls'
-import type { Fault, FileReading, LocatePbx, Probes, ReadCertificates, ReadFcmKey, TryStore } from './check.ts'
+import type { AskPbx, Fault, FileReading, LocatePbx, Probes, ReadCertificates, ReadFcmKey, TryStore } from './check.ts'
 import { askPbx } from './options-ping.ts'
 import { reasonOf } from './reason.ts'
 
@@ -26,6 +26,7 @@ export function realProbes(
 	locatePbx: LocatePbx,
 	readCertificates: ReadCertificates,
 	readFcmKey: ReadFcmKey,
+	askOverStream: AskPbx,
 ): Probes {
 	return {
 		now: Date.now,
@@ -34,7 +35,8 @@ export function realProbes(
 		locatePbx,
 		readCertificates,
 		readFcmKey,
-		askPbx,
+		askPbx: (listen, machine) =>
+			machine.transport === 'udp' ? askPbx(listen, machine.address, machine.port) : askOverStream(listen, machine),
 		bindUdp,
 		bindTcp,
 		tryStore,

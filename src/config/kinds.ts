@@ -18,6 +18,10 @@ export interface Bounds {
 
 export const TRANSPORTS = ['udp', 'tcp', 'tls', 'ws', 'wss'] as const
 
+/** What a PBX may be spoken to over, the first before the others where nobody says. */
+export const PBX_TRANSPORTS = ['udp', 'tcp', 'tls'] as const
+export type PbxTransport = (typeof PBX_TRANSPORTS)[number]
+
 export interface ListenAddress {
 	readonly transport: (typeof TRANSPORTS)[number]
 	/** An IP address, IPv6 without brackets. */
@@ -34,8 +38,8 @@ export interface HostPort {
 
 /** Where the PBX is: what RFC 3263 starts from. */
 export interface PbxLocation extends HostPort {
-	/** Said by `;transport=`; undefined where DNS may choose. */
-	readonly transport: 'udp' | undefined
+	/** Said by what stands before the host, or by `;transport=`; undefined where DNS may choose. */
+	readonly transport: PbxTransport | undefined
 }
 
 export interface HttpAddress {
@@ -77,7 +81,7 @@ interface KindRule<T> {
 export const KINDS: { readonly [K in Kind]: KindRule<KindValue[K]> } = {
 	listen: { metavar: 'TRANSPORT:ADDRESS:PORT', example: 'udp:203.0.113.5:5060', read: readListen },
 	hostPort: { metavar: 'HOST[:PORT]', example: 'pbx.example.com:5060', read: readHostPort },
-	pbx: { metavar: 'HOST[:PORT]', example: 'pbx.example.com', read: readPbx },
+	pbx: { metavar: '[TRANSPORT:]HOST[:PORT]', example: 'pbx.example.com', read: readPbx },
 	http: { metavar: 'ADDRESS:PORT', example: '127.0.0.1:8080', read: readHttp },
 	duration: { metavar: 'TIME', example: '5s', read: readDuration },
 	count: { metavar: 'N', example: '2', read: readCount },
@@ -131,6 +135,11 @@ export function ipAddress(text: string): string | undefined {
 	const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text
 	if (!bare.includes(':') || !ipaddr.IPv6.isValid(bare)) return undefined
 	return ipaddr.IPv6.parse(bare).toRFC5952String()
+}
+
+/** Is it an address and no name? */
+export function literal(host: string): boolean {
+	return ipAddress(host) !== undefined
 }
 
 /** Is it an address that stands for all of this machine's: `0.0.0.0`, `::`? */
@@ -209,19 +218,31 @@ function readHostPort(text: string): Reading<HostPort> {
 	return number === undefined ? wrong('needs a port from 1 to 65535') : right({ host, port: number })
 }
 
-/** `host`, `host:port`, `[v6]:port`, and the same as a SIP URI: `sip:host;transport=udp`. */
+/** What `tcp:`, `sips:` and the like say of the transport. */
+const PBX_PREFIXES: ReadonlyMap<string, PbxTransport | undefined> = new Map([
+	['udp:', 'udp'],
+	['tcp:', 'tcp'],
+	['tls:', 'tls'],
+	['sips:', 'tls'],
+	['sip:', undefined],
+])
+
+/** `host`, `host:port`, `[v6]:port`, with a transport before it; and as a SIP URI, `sip:host;transport=tcp`. */
 function readPbx(text: string): Reading<PbxLocation> {
 	const [place, ...params] = text.toLowerCase().split(';')
-	if (place!.startsWith('sips:')) return wrong('asks for TLS, which this version does not speak to the PBX: write sip:')
-	const read = readHostPort(place!.replace(/^sip:/, ''))
+	const prefix = /^[a-z]+:/.exec(place!)?.[0] ?? ''
+	const isPrefix = PBX_PREFIXES.has(prefix)
+	const read = readHostPort(isPrefix ? place!.slice(prefix.length) : place!)
 	if (!read.ok) return read
+	const before = PBX_PREFIXES.get(prefix)
 	const [param = '', ...more] = params
-	if (param === '' && more.length === 0) return right({ ...read.value, transport: undefined })
-	const transport = /^transport=(.+)$/.exec(param)?.[1]
-	if (transport === undefined || more.length > 0) return wrong('may have one parameter, ";transport=udp"')
-	return transport === 'udp'
-		? right({ ...read.value, transport })
-		: wrong(`asks for ${transport}, which this version does not speak to the PBX: write transport=udp`)
+	if (param === '' && more.length === 0) return right({ ...read.value, transport: before })
+	const behind = PBX_TRANSPORTS.find((one) => param === `transport=${one}`)
+	if (behind === undefined || more.length > 0)
+		return wrong('may have one parameter, ";transport=udp", "=tcp" or "=tls"')
+	return before === undefined || before === behind
+		? right({ ...read.value, transport: behind })
+		: wrong(`says ${prefix} and transport=${behind}: say one`)
 }
 
 function readHttp(text: string): Reading<HttpAddress | 'off'> {

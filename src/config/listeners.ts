@@ -1,21 +1,46 @@
-/** The listeners there are to be, in the order of their indices. */
-import type { ListenAddress } from './kinds.ts'
+/** The listeners there are to be, in the order of their indices, and those by which the PBX is spoken to. */
+import { type ListenAddress, literal, PBX_TRANSPORTS, type PbxTransport } from './kinds.ts'
 import type { Config } from './options.ts'
 
-/** Those of `--listen`, and that of `--pbx-listen` behind them. */
-export function listenersOf({ listen, pbxListen }: Pick<Config, 'listen' | 'pbxListen'>): readonly ListenAddress[] {
-	return pbxListen === undefined ? listen : [...listen, pbxListen]
+type Listening = Pick<Config, 'listen' | 'pbxListen'>
+
+/** Those of `--listen`, and those of `--pbx-listen` behind them. */
+export function listenersOf({ listen, pbxListen }: Listening): readonly ListenAddress[] {
+	return [...listen, ...pbxListen]
 }
 
-/** Index of the one by which the PBX is spoken to. */
-export function pbxListenerOf({ listen, pbxListen }: Pick<Config, 'listen' | 'pbxListen'>): number {
-	return pbxListen === undefined ? listen.findIndex(({ transport }) => transport === 'udp') : listen.length
+/** One transport by which the PBX is spoken to. */
+export interface PbxSide {
+	readonly transport: PbxTransport
+	/** Where the PBX reaches us: the address we tell it, and one of the family of its own. */
+	readonly at: ListenAddress
+	/** Index of that listener. */
+	readonly listener: number
+	/** What we send by: the same for UDP, else a connector, which has an index behind those of all listeners. */
+	readonly sender: number
 }
 
-/** Of that listener: the address families the PBX can be reached by are its own. */
-export function pbxSideOf(config: Pick<Config, 'listen' | 'pbxListen'>): readonly ListenAddress[] {
-	const side = listenersOf(config)[pbxListenerOf(config)]
-	return side === undefined ? [] : [side]
+/**
+ * UDP, wherever there is a listener for it; TCP and TLS where `--pbx-listen` says so, or a `--pbx` may lead to it. Of `--listen` it is
+ * the first of its transport.
+ */
+export function pbxSidesOf(config: Listening & Pick<Config, 'pbx'>): readonly PbxSide[] {
+	const { listen, pbxListen } = config
+	const listeners = listenersOf(config)
+	const from = pbxListen.length > 0 ? listen.length : 0
+	let sender = listeners.length
+	return PBX_TRANSPORTS.flatMap((transport): PbxSide[] => {
+		const listener = listeners.findIndex((one, i) => i >= from && one.transport === transport)
+		const isWanted = transport === 'udp' || from > 0 || config.pbx.some((pbx) => mayBeOver(pbx, transport))
+		if (listener < 0 || !isWanted) return []
+		return [{ transport, at: listeners[listener]!, listener, sender: transport === 'udp' ? listener : sender++ }]
+	})
+}
+
+/** RFC 3263 §4.1: a name alone may lead to any transport, an address or a port to UDP. */
+export function mayBeOver({ host, port, transport }: Config['pbx'][number], wanted: PbxTransport): boolean {
+	if (transport !== undefined) return transport === wanted
+	return wanted === 'udp' || (port === undefined && !literal(host))
 }
 
 /** One for each listener: what `--advertise` says of it, else its own address. IPv6 without brackets. */
@@ -30,7 +55,7 @@ export function advertisedOf(
 	})
 }
 
-/** All that is listened on, and the side of the PBX. */
+/** All that is listened on, and the sides of the PBX. */
 export interface Sides {
 	readonly listeners: readonly (ListenAddress & {
 		readonly advertised: { readonly host: string; readonly port: number }
@@ -38,8 +63,8 @@ export interface Sides {
 	readonly pbx: readonly ListenAddress[]
 }
 
-export function sidesOf(config: Pick<Config, 'listen' | 'pbxListen' | 'advertise'>): Sides {
+export function sidesOf(config: Pick<Config, 'listen' | 'pbxListen' | 'advertise' | 'pbx'>): Sides {
 	const advertised = advertisedOf(config)
 	const listeners = listenersOf(config).map((listener, i) => ({ ...listener, advertised: advertised[i]! }))
-	return { listeners, pbx: pbxSideOf(config) }
+	return { listeners, pbx: pbxSidesOf(config).map(({ at }) => at) }
 }

@@ -6,6 +6,7 @@ import { CONNECTION_OPTIONS } from './connection-options.ts'
 import { FCM_OPTIONS } from './fcm-options.ts'
 import type { Kind, KindValue } from './kinds.ts'
 import type { Option } from './option.ts'
+import { PBX_OPTIONS } from './pbx-options.ts'
 
 /** An address for each network card, and more: each costs a socket of its own. */
 export const MAX_REPEATS = 16
@@ -18,7 +19,7 @@ export const OPTIONS = {
 		repeatable: true,
 		group: 'SIP',
 		help: 'where phones and the PBX reach the gateway',
-		doc: 'One for each transport (udp, tcp, tls, ws, wss) and address family that phones use. On a machine with several addresses name those that phones and the PBX use: an answer must leave from the address the request came to. The PBX is spoken to over UDP, by the first udp listener unless --pbx-listen names another. tls and wss need --tls-cert and --tls-key.',
+		doc: 'One for each transport (udp, tcp, tls, ws, wss) and address family that phones use. On a machine with several addresses name those that phones and the PBX use: an answer must leave from the address the request came to. The PBX is spoken to by the first listener of its transport (udp, tcp, tls) unless --pbx-listen names another. tls and wss need --tls-cert and --tls-key.',
 	},
 	advertise: {
 		flag: 'advertise',
@@ -37,70 +38,7 @@ export const OPTIONS = {
 		help: 'the domain agents register at',
 		doc: 'What stands after the @ of an agent, sip:1001@DOMAIN. A REGISTER for another domain is dropped.',
 	},
-	pbx: {
-		flag: 'pbx',
-		kind: 'pbx',
-		required: true,
-		repeatable: true,
-		group: 'PBX',
-		help: 'the PBX; further ones in the order of preference',
-		doc: 'A name without a port is looked up by NAPTR and SRV (RFC 3263), with a port by its addresses alone; `sip:HOST;transport=udp` is understood as well. Without either the port is 5060. Every machine found is trusted as the PBX. Requests go to the first one that is up; names are looked up again while the gateway runs.',
-	},
-	pbxListen: {
-		flag: 'pbx-listen',
-		kind: 'listen',
-		group: 'PBX',
-		help: 'where the PBX reaches the gateway, if not by the first udp --listen',
-		doc: 'A udp listener; the PBX is spoken to over UDP in this version. For a PBX on another network card than the phones: nobody is then taken for the PBX on the side of the phones.',
-	},
-	pbxPingMs: {
-		flag: 'pbx-ping',
-		kind: 'duration',
-		default: '5s',
-		min: 1_000,
-		max: 300_000,
-		zero: 'it is never asked',
-		group: 'PBX',
-		help: 'silence of a PBX machine after which it is asked',
-		doc: 'The question is OPTIONS, and any answer will do. A machine that does not answer is asked again every two seconds, and is down when it did not answer twice. With 0 only calls and registrations show whether it lives.',
-	},
-	trust: {
-		flag: 'trust',
-		kind: 'cidr',
-		repeatable: true,
-		group: 'PBX',
-		help: 'further addresses or networks of the PBX',
-		doc: 'Calls from these sources are calls from the PBX: name nothing but PBX machines.',
-	},
-	clientAddressHeader: {
-		flag: 'client-address-header',
-		kind: 'header',
-		group: 'PBX',
-		help: "header that tells the PBX a phone's address",
-		doc: 'In every request of a phone: its address, port and transport as the gateway sees them, 198.51.100.7:40007;transport=udp. What a phone or the PBX sends under that name goes no further. Without it nothing is added.',
-	},
-	pbxExpiresMs: {
-		flag: 'pbx-expires',
-		kind: 'duration',
-		default: '0',
-		min: 60_000,
-		max: 86_400_000,
-		zero: 'as the phone asks',
-		group: 'PBX',
-		help: 'registration time to ask of the PBX',
-		doc: 'A longer one keeps a sleeping agent registered at the PBX. A phone that asks for more gets more. The gateway itself forgets a device when the expiry the phone asked for lapses.',
-	},
-	minExpiresMs: {
-		flag: 'min-expires',
-		kind: 'duration',
-		default: '2m',
-		min: 30_000,
-		max: 3_600_000,
-		zero: 'any',
-		group: 'PBX',
-		help: 'least registration time of a phone with push parameters',
-		doc: 'One that asks for less gets 423 with this as Min-Expires (RFC 8599): once it sleeps, its binding would lapse before anybody calls.',
-	},
+	...PBX_OPTIONS,
 	pingIntervalMs: {
 		flag: 'ping-interval',
 		kind: 'duration',

@@ -1,18 +1,22 @@
 /** What must hold between options. One function a rule; each gives sentences saying what to do. */
 import {
 	type HttpAddress,
-	ipAddress,
 	isLoopback,
 	isWildcard,
 	type ListenAddress,
+	literal,
+	PBX_TRANSPORTS,
 	type PbxLocation,
+	type PbxTransport,
 	sayDuration,
 } from './kinds.ts'
-import { listenersOf, pbxSideOf } from './listeners.ts'
+import { listenersOf, mayBeOver, pbxSidesOf } from './listeners.ts'
 import { type Config, OPTIONS } from './options.ts'
 
 /** RFC 3261 §19.1.2: that of a SIP URI without one. */
 const SIP_PORT = 5060
+/** RFC 3261 §19.1.2, over TLS. */
+const SIPS_PORT = 5061
 
 /** Reasons not to start. */
 export function conflicts(config: Config): string[] {
@@ -45,7 +49,10 @@ export function warnings(config: Config): string[] {
 	if (config.apnsKey !== undefined && config.apnsCa !== undefined && config.apnsUrl === undefined) {
 		said.push("--apns-ca is given without --apns-url: Apple's own servers will be checked against that authority.")
 	}
-	if (config.tlsCert.length > 0 && !config.listen.some(isSecure)) {
+	if (config.pbxCa !== undefined && !pbxSidesOf(config).some(({ transport }) => transport === 'tls')) {
+		said.push('--pbx-ca is given without a PBX over TLS: nothing is checked against it.')
+	}
+	if (config.tlsCert.length > 0 && !listenersOf(config).some(isSecure)) {
 		said.push('--tls-cert is given without a tls or wss listener: nobody will see the certificate.')
 	}
 	if (config.events !== undefined && config.eventsSecret === undefined) {
@@ -70,21 +77,39 @@ function idleOptions(
 		: [`${idle.join(' and ')} ${idle.length === 1 ? 'is' : 'are'} given without ${flag}: nothing is pushed there.`]
 }
 
-function listenRules({ listen, pbxListen }: Config): string[] {
-	if (pbxListen !== undefined && pbxListen.transport !== 'udp')
-		return ['--pbx-listen must begin with udp: the PBX is spoken to over UDP, and over nothing else in this version.']
-	if (pbxListen !== undefined || listen.some(({ transport }) => transport === 'udp')) return []
-	return ['The PBX is spoken to over UDP, and no --listen has it: add --listen udp:ADDRESS:PORT, or --pbx-listen.']
+function listenRules(config: Config): string[] {
+	const { pbxListen } = config
+	const strange = pbxListen.find(({ transport }) => !isPbxTransport(transport))
+	if (strange !== undefined)
+		return [`--pbx-listen ${strange.transport}: must begin with udp:, tcp: or tls:, which a PBX can be spoken to over.`]
+	const twice = pbxListen.find(({ transport }, i) => pbxListen.findIndex((one) => one.transport === transport) < i)
+	if (twice !== undefined) return [`--pbx-listen is given twice for ${twice.transport}: give one for each transport.`]
+	const sides = pbxSidesOf(config).map(({ transport }) => transport)
+	return config.pbx.flatMap((pbx) => {
+		const wanted = PBX_TRANSPORTS.filter((one) => mayBeOver(pbx, one))
+		return wanted.some((one) => sides.includes(one)) ? [] : [noSide(pbx, wanted[0]!)]
+	})
 }
 
-function tlsRules({ listen, tlsCert, tlsKey }: Config): string[] {
+const isPbxTransport = (transport: string): boolean => PBX_TRANSPORTS.some((one) => one === transport)
+
+function noSide({ host }: PbxLocation, transport: PbxTransport): string {
+	const where = `${transport}:ADDRESS:PORT`
+	return `--pbx ${host} is spoken to over ${transport.toUpperCase()}, and no listener has it: add --listen ${where}, or --pbx-listen ${where}.`
+}
+
+function tlsRules(config: Config): string[] {
+	const { listen, tlsCert, tlsKey, pbxCert, pbxKey } = config
+	if ((pbxCert === undefined) !== (pbxKey === undefined)) return ['--pbx-cert and --pbx-key go together: give both.']
 	if (tlsCert.length !== tlsKey.length)
 		return [
 			`--tls-cert is given ${times(tlsCert.length)} and --tls-key ${times(tlsKey.length)}: give a key for each certificate.`,
 		]
-	const secure = listen.find(isSecure)
-	if (secure === undefined || tlsCert.length > 0) return []
-	return [`--listen ${secure.transport}: needs a certificate: add --tls-cert FILE and --tls-key FILE.`]
+	const at = listenersOf(config).findIndex(isSecure)
+	if (at < 0 || tlsCert.length > 0) return []
+	const flag = at < listen.length ? '--listen' : '--pbx-listen'
+	const { transport } = listenersOf(config)[at]!
+	return [`${flag} ${transport}: needs a certificate: add --tls-cert FILE and --tls-key FILE.`]
 }
 
 const times = (count: number): string => (count === 1 ? 'once' : `${count} times`)
@@ -118,9 +143,10 @@ function ownListener(pbx: PbxLocation, config: Config): string[] {
 	const { advertise } = config
 	const isOwn = listenersOf(config).some(
 		({ transport, address, port }) =>
-			transport === 'udp' &&
+			isPbxTransport(transport) &&
+			mayBeOver(pbx, transport as PbxTransport) &&
 			(leadsTo(pbx, address, port) ||
-				(isWildcard(address) && isLoopback(pbx.host) && (pbx.port ?? SIP_PORT) === port) ||
+				(isWildcard(address) && isLoopback(pbx.host) && (pbx.port ?? defaultPort(pbx)) === port) ||
 				advertise.some((one) => leadsTo(pbx, one.host, one.port ?? port))),
 	)
 	return isOwn ? [`--pbx ${pbx.host} is where the gateway itself listens: give the address of the PBX.`] : []
@@ -129,18 +155,16 @@ function ownListener(pbx: PbxLocation, config: Config): string[] {
 /** A name without a port may lead anywhere: SRV says. */
 function leadsTo(pbx: PbxLocation, host: string, port: number): boolean {
 	if (pbx.host !== host) return false
-	return pbx.port === undefined ? ipAddress(host) !== undefined && port === SIP_PORT : pbx.port === port
+	return pbx.port === undefined ? literal(host) && port === defaultPort(pbx) : pbx.port === port
 }
 
-function familyRule({ host }: PbxLocation, config: Config): string[] {
-	const listen = pbxSideOf(config)
+const defaultPort = ({ transport }: PbxLocation): number => (transport === 'tls' ? SIPS_PORT : SIP_PORT)
+
+function familyRule(pbx: PbxLocation, config: Config): string[] {
+	const { host } = pbx
+	const sides = pbxSidesOf(config).filter(({ transport }) => mayBeOver(pbx, transport))
 	const isSix = host.includes(':')
-	if (
-		ipAddress(host) === undefined ||
-		listen.length === 0 ||
-		listen.some(({ address }) => address.includes(':') === isSix)
-	)
-		return []
+	if (!literal(host) || sides.length === 0 || sides.some(({ at }) => at.address.includes(':') === isSix)) return []
 	const [theirs, ours] = isSix ? ['IPv6', 'IPv4'] : ['IPv4', 'IPv6']
 	return [
 		`--pbx ${host} is an ${theirs} address, and --listen has ${ours} alone: give --listen an address of the same family.`,

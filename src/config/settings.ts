@@ -1,6 +1,6 @@
 /** Configuration → what the core needs of it. */
-import type { Settings, Transport } from '../core/settings.ts'
-import { advertisedOf, listenersOf, pbxListenerOf } from './listeners.ts'
+import type { Advertised, Settings, Transport } from '../core/settings.ts'
+import { advertisedOf, listenersOf, pbxSidesOf } from './listeners.ts'
 import type { Config } from './options.ts'
 
 /** @param version goes into Server and User-Agent. */
@@ -8,7 +8,7 @@ export function settingsOf(config: Config, version: string): Settings {
 	return {
 		domain: config.domain,
 		advertised: ownNamesOf(config),
-		pbxListener: pbxListenerOf(config),
+		pbxSides: pbxSidesOf(config).map(({ transport, listener, sender }) => ({ transport, listener, sender })),
 		pbxPingMs: config.pbxPingMs,
 		clientAddressHeader: config.clientAddressHeader ?? '',
 		trust: config.trust,
@@ -40,12 +40,14 @@ function providersOf({ apnsKey, fcmKey }: Config): Settings['providers'] {
 	return fcmKey === undefined ? apns : [...apns, 'fcm']
 }
 
-/** IPv6 in brackets, as SIP writes it. */
-function ownNamesOf(config: Config): Settings['advertised'] {
+/** IPv6 in brackets, as SIP writes it. A connector goes by the name of the listener that the PBX calls back. */
+function ownNamesOf(config: Config): readonly Advertised[] {
 	const listeners = listenersOf(config)
-	return advertisedOf(config).map(({ host, port }, i) => ({
+	const names = advertisedOf(config).map(({ host, port }, i) => ({
 		host: host.includes(':') ? `[${host}]` : host,
 		port,
 		transport: listeners[i]!.transport.toUpperCase() as Transport,
 	}))
+	const connectors = pbxSidesOf(config).filter(({ listener, sender }) => sender !== listener)
+	return [...names, ...connectors.map(({ listener }) => names[listener]!)]
 }

@@ -24,6 +24,8 @@ export interface OwnAddress {
 	readonly defaultPort: number
 	/** A Via of ours up to the branch. */
 	readonly viaStart: string
+	/** A Contact of ours behind the user. */
+	readonly contactEnd: string
 	/** A Record-Route of ours behind the token. */
 	readonly routeEnd: string
 	/** RFC 3261 §17: nothing is lost or comes twice, so nothing is sent again. */
@@ -43,6 +45,7 @@ function ownAddress({ host, port, transport }: Advertised): OwnAddress {
 		port,
 		defaultPort: DEFAULT_PORTS[transport],
 		viaStart: `SIP/2.0/${transport} ${hostPort};branch=`,
+		contactEnd: `@${hostPort}${URI_PARAMS[transport]}`,
 		routeEnd: `@${hostPort}${URI_PARAMS[transport]};lr>`,
 		isReliable: transport !== 'UDP',
 	}

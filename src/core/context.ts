@@ -6,6 +6,7 @@ import { type OwnAddress, ownAddresses } from './addresses.ts'
 import { Departed } from './departed.ts'
 import type { Change, Effect, EventName, EventValue } from './effects.ts'
 import type { Flow } from './model.ts'
+import { PbxSides } from './pbx/sides.ts'
 import type { Settings } from './settings.ts'
 import type { Counters } from './snapshot.ts'
 
@@ -32,6 +33,8 @@ export class Context implements Wire {
 	readonly counters: Counters
 	/** One for each listener. */
 	readonly own: readonly OwnAddress[]
+	/** By which the PBX is spoken to. */
+	readonly pbx: PbxSides
 	readonly departed = new Departed()
 	/** Emptied by the loop after every input. */
 	readonly effects: Effect[] = []
@@ -51,6 +54,7 @@ export class Context implements Wire {
 		this.#toTagStart = capabilities.hmac('to-tag').slice(0, 8)
 		this.counters = counters
 		this.own = ownAddresses(settings)
+		this.pbx = new PbxSides(settings)
 	}
 
 	/** What is meant for a connection that is closed goes to where its phone is now, or nowhere: nobody connects to a phone. */

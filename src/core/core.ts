@@ -15,6 +15,7 @@ import type { Effect } from './effects.ts'
 import { Filter, type Name, registeredName } from './filter/filter.ts'
 import type { Input, StreamFaultInput } from './inputs.ts'
 import type { Flow, Restored } from './model.ts'
+import { PbxConnections } from './pbx/connections.ts'
 import { PbxRequests } from './pbx/hops.ts'
 import { Targets } from './pbx/targets.ts'
 import { OwnAddresses } from './proxy/route.ts'
@@ -48,8 +49,7 @@ export class Core {
 	readonly #notices: Notices
 	readonly #own: OwnAddresses
 	readonly #refresh: RefreshPushes
-	/** Keys of those it was heard by. */
-	readonly #pbxConnections = new Set<string>()
+	readonly #pbxConnections: PbxConnections
 	/** When the PBX was last heard. */
 	pbxHeardAt: number | undefined = undefined
 	/** A REGISTER had no answer, and it was told: `pbx-silent`. */
@@ -70,6 +70,7 @@ export class Core {
 		})
 		this.suspicion = new Suspicion(this.context, this.devices, ({ agent }) => this.#availability.changed(agent))
 		this.targets = new Targets(this.context, this.transactions)
+		this.#pbxConnections = new PbxConnections(this.context, this.transactions, this.targets)
 		this.filter = new Filter(this.context, this.devices, this.targets)
 		const pbx = new PbxRequests(this.context, this.transactions, this.targets)
 		const own = new OwnAddresses(this.context)
@@ -129,6 +130,10 @@ export class Core {
 				return this.#datagram(input.flow, input.bytes, now)
 			case 'flow-closed':
 				return this.#flowClosed(input.flow, now)
+			case 'pbx-connected':
+				return this.targets.connected(input.flow, now)
+			case 'pbx-unreachable':
+				return this.#pbxConnections.unreachable(input, input.reason, now)
 			case 'stream-fault':
 				return this.#streamFault(input, now)
 			case 'fires':
@@ -188,7 +193,7 @@ export class Core {
 
 	#fromPbx(flow: Flow, bytes: Uint8Array, now: number): void {
 		this.pbxHeardAt = now
-		if (this.context.isReliable(flow)) this.#settlePbx(flow)
+		if (this.context.isReliable(flow)) this.#pbxConnections.heard(flow)
 		if (this.#toldSilent) {
 			this.#toldSilent = false
 			this.context.event('pbx-back', { address: flow.address })
@@ -197,13 +202,6 @@ export class Core {
 		if (message === undefined) return
 		if (message.status > 0) return this.#isOurs(message) ? this.#response(message, now) : undefined
 		this.#router.fromPbx(message, flow, now)
-	}
-
-	/** It binds nothing by which a connection that it dialled would be known as worth keeping. */
-	#settlePbx(flow: Flow): void {
-		if (this.#pbxConnections.has(flow.key)) return
-		this.#pbxConnections.add(flow.key)
-		this.context.settle(flow)
 	}
 
 	#fromAgent(bound: BoundFlow, bytes: Uint8Array, now: number): void {
@@ -300,7 +298,7 @@ export class Core {
 		this.context.tell('message-rejected', { address: flow.address, code, status, sentence }, now)
 		if (status === 0 || message.method === 'ACK') return undefined
 		const bytesOut = response(message, flow, status, { toTag: this.context.toTag(), reason: sentence })
-		this.context.send(answerDestination(message, flow, symmetric), bytesOut)
+		this.context.send(answerDestination(message, flow, symmetric || this.context.isReliable(flow)), bytesOut)
 		return undefined
 	}
 
@@ -313,7 +311,7 @@ export class Core {
 	#streamFault({ flow, code, head }: StreamFaultInput, now: number): void {
 		const { counters } = this.context
 		counters.malformed++
-		if (this.devices.flow(flow.key) === undefined) return void counters.strangersDropped++
+		if (this.devices.flow(flow.key) === undefined && !this.filter.isPbx(flow)) return void counters.strangersDropped++
 		const { status, sentence } = fault(code, false)
 		this.context.tell('message-rejected', { address: flow.address, code, status, sentence }, now)
 		const message = parse(head)
@@ -324,7 +322,7 @@ export class Core {
 
 	/** Whoever it reached is asleep as far as anybody can tell, and nobody waits for an answer by it. */
 	#flowClosed(flow: Flow, now: number): void {
-		this.#pbxConnections.delete(flow.key)
+		if (this.filter.isPbx(flow)) return this.#pbxConnections.closed(flow, now)
 		for (const device of this.devices.cut(flow)) {
 			this.#pings.cut(device, now)
 			this.calls.connectionLost(device, now)

@@ -10,6 +10,9 @@ import type { Device } from './registrar/devices.ts'
  */
 export const MAX_DEPARTED = 16_384
 
+/** Those of the PBX: a machine has a few at once, and an answer is due for as long as a phone rings. */
+export const MAX_DEPARTED_MACHINES = 1_024
+
 /** A flow that no connection has: the transport counts from 1. */
 export function closedFlow(flow: Flow): Flow {
 	const { listener, address, port } = flow
@@ -18,6 +21,7 @@ export function closedFlow(flow: Flow): Flow {
 
 export class Departed {
 	readonly #phones = new Lru<string, readonly Device[]>(MAX_DEPARTED)
+	readonly #machines = new Lru<string, Destination>(MAX_DEPARTED_MACHINES)
 
 	has(key: string): boolean {
 		return this.#phones.peek(key) !== undefined
@@ -28,10 +32,15 @@ export class Departed {
 		if (devices.length > 0 || !this.has(key)) this.#phones.set(key, devices)
 	}
 
+	/** One of the PBX: what is due there goes to the machine by another. */
+	noteMachine(key: string, machine: Destination): void {
+		this.#machines.set(key, machine)
+	}
+
 	/** Where to send what was meant to go there; undefined: its phone is nowhere. */
 	follow(to: Destination): Destination | undefined {
 		const devices = to.key === undefined ? undefined : this.#phones.peek(to.key)
-		if (devices === undefined) return to
+		if (devices === undefined) return this.#machines.peek(to.key ?? '') ?? to
 		return devices.find(({ isCut, flow }) => !isCut && flow.key !== to.key)?.flow
 	}
 }

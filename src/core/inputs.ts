@@ -7,6 +7,10 @@ export type Input =
 	/** A connection can carry nothing any more. Once for each, and nothing comes from it after this. */
 	| { readonly type: 'flow-closed'; readonly flow: Flow }
 	| StreamFaultInput
+	/** A connection that the gateway opened, to a machine of the PBX, stands. */
+	| { readonly type: 'pbx-connected'; readonly flow: Flow }
+	/** One could not be opened: nothing that was sent there and has no answer yet will have one. `reason` follows "no connection: ". */
+	| ({ readonly type: 'pbx-unreachable'; readonly listener: number; readonly reason: string } & PbxAddress)
 	/** The deadline the core last asked for has come. */
 	| { readonly type: 'fires' }
 	| PushResultInput
@@ -46,7 +50,11 @@ export interface PbxAddress {
 
 /** One machine of the PBX, as RFC 3263 found it. */
 export interface PbxTarget extends PbxAddress {
-	readonly transport: 'udp'
+	readonly transport: 'udp' | 'tcp' | 'tls'
+	/** Of one over UDP that listens on TCP as well: the port there. */
+	readonly tcpPort?: number
+	/** The host in `--pbx`, which its certificate has to be for. */
+	readonly domain?: string
 	/** The host name it was found by, or its address. */
 	readonly name: string
 	/** Requests go to the lowest rank that has a machine which is up: `--pbx` by `--pbx`, in each by priority. */

@@ -12,13 +12,21 @@ export interface Advertised {
 	readonly transport: Transport
 }
 
+export interface PbxSide {
+	readonly transport: 'udp' | 'tcp' | 'tls'
+	/** Index of the listener that the PBX reaches. */
+	readonly listener: number
+	/** Index of what the gateway sends by: the same for UDP, else that of connections it opens. */
+	readonly sender: number
+}
+
 export interface Settings {
 	/** The one domain agents register at, lower case. */
 	readonly domain: string
-	/** One for each listener. */
+	/** One for each listener, and one for each connector behind them. */
 	readonly advertised: readonly Advertised[]
-	/** Index of the listener the PBX is spoken to by, a UDP one. Nobody is taken for the PBX on any other. */
-	readonly pbxListener: number
+	/** By which the PBX is spoken to, one for each transport. Nobody is taken for the PBX elsewhere. */
+	readonly pbxSides: readonly PbxSide[]
 	/** How long a machine of the PBX may say nothing before it is asked; 0: it is never asked. */
 	readonly pbxPingMs: number
 	/** The header that tells the PBX where a phone is; '' for none. Nobody else may send it, either way. */

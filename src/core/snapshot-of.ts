@@ -59,10 +59,10 @@ function gaugesOf({ devices, calls, transactions, filter, suspicion }: Core): Ga
 }
 
 function targetView(target: Target): PbxTargetView[] {
-	const { name, address, port, rank, weight, state, since, heardAt, lastStatus } = target
+	const { name, transport, address, port, rank, weight, state, since, heardAt, lastStatus } = target
 	/* those that are gone are in no list */
 	if (state === 'gone') return []
-	return [{ name, address, port, rank, weight, state, since, lastHeardAt: heardAt, lastStatus }]
+	return [{ name, transport, address, port, rank, weight, state, since, lastHeardAt: heardAt, lastStatus }]
 }
 
 function deviceView(device: Device, suspicion: Suspicion, wakeTimes: WakeTimes): DeviceView {

@@ -30,6 +30,7 @@ export interface Snapshot {
 export interface PbxTargetView {
 	/** The host name it was found by, or its address. */
 	readonly name: string
+	readonly transport: 'udp' | 'tcp' | 'tls'
 	readonly address: string
 	readonly port: number
 	/** Requests go to the lowest rank that has a machine in use. */

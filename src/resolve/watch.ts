@@ -2,7 +2,16 @@
 import type { PbxLocation } from '../config/kinds.ts'
 import type { PbxTarget } from '../core/inputs.ts'
 import { type Dns, systemDns } from './dns.ts'
-import { type Families, type Located, literalAddress, locate, MAX_TARGETS, ResolveFault, type Step } from './locate.ts'
+import {
+	type Candidate,
+	type Located,
+	literalAddress,
+	locate,
+	MAX_TARGETS,
+	type Reach,
+	ResolveFault,
+	type Step,
+} from './locate.ts'
 
 /** A shorter TTL is no reason to ask more often: machines that fail are found by asking them. */
 export const REFRESH_MIN_MS = 10_000
@@ -28,12 +37,7 @@ export interface WatchUser {
 }
 
 /** Resolves all at once, and each name again when its answer is old. */
-export function watchPbx(
-	pbxs: readonly PbxLocation[],
-	families: Families,
-	user: WatchUser,
-	dns: Dns = systemDns(),
-): Watch {
+export function watchPbx(pbxs: readonly PbxLocation[], reach: Reach, user: WatchUser, dns: Dns = systemDns()): Watch {
 	const known: (Located | undefined)[] = pbxs.map(() => undefined)
 	let told = ''
 	const changed = () => {
@@ -44,7 +48,7 @@ export function watchPbx(
 		user.found(targets)
 	}
 	const follows = pbxs.map((pbx, i) => {
-		const follow = new Follow(pbx, families, user, dns, (located) => {
+		const follow = new Follow(pbx, reach, user, dns, (located) => {
 			known[i] = located
 			changed()
 		})
@@ -65,15 +69,21 @@ export function ranked(groups: readonly (Located | undefined)[]): PbxTarget[] {
 	let rank = -1
 	groups.forEach((group, i) => {
 		let place = ''
-		for (const { name, address, port, order, weight } of group?.candidates ?? []) {
-			if (targets.has(`${address}|${port}`) || targets.size >= MAX_TARGETS) continue
+		for (const { order, ...machine } of group?.candidates ?? []) {
+			const { transport, address, port } = machine
+			const key = `${transport}|${address}|${port}`
+			if (targets.has(key) || targets.size >= MAX_TARGETS) continue
 			const own = `${i} ${order[0]} ${order[1]}`
 			if (own !== place) rank++
 			place = own
-			targets.set(`${address}|${port}`, { transport: 'udp', address, port, name, rank, weight })
+			targets.set(key, targetOf(machine, rank))
 		}
 	})
 	return [...targets.values()]
+}
+
+function targetOf({ tcpPort, ...machine }: Omit<Candidate, 'order'>, rank: number): PbxTarget {
+	return { ...machine, ...(tcpPort !== undefined && { tcpPort }), rank }
 }
 
 /** The stronger, the lower. */
@@ -81,7 +91,7 @@ const STRENGTH: { readonly [S in Step]: number } = { literal: 0, naptr: 1, srv: 
 
 class Follow {
 	readonly #pbx: PbxLocation
-	readonly #families: Families
+	readonly #reach: Reach
 	readonly #user: WatchUser
 	readonly #dns: Dns
 	readonly #changed: (located: Located) => void
@@ -89,16 +99,16 @@ class Follow {
 	#timer: ReturnType<typeof setTimeout> | undefined = undefined
 	#stopped = false
 
-	constructor(pbx: PbxLocation, families: Families, user: WatchUser, dns: Dns, changed: (located: Located) => void) {
+	constructor(pbx: PbxLocation, reach: Reach, user: WatchUser, dns: Dns, changed: (located: Located) => void) {
 		this.#pbx = pbx
-		this.#families = families
+		this.#reach = reach
 		this.#user = user
 		this.#dns = dns
 		this.#changed = changed
 	}
 
 	readonly look = async (): Promise<void> => {
-		const answer = await inTime(this.#pbx, (late) => locate(this.#pbx, this.#families, this.#dns, late)).catch(
+		const answer = await inTime(this.#pbx, (late) => locate(this.#pbx, this.#reach, this.#dns, late)).catch(
 			(error: unknown) =>
 				error instanceof ResolveFault
 					? error

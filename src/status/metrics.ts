@@ -107,8 +107,10 @@ function stateMetrics(registers: Registry[], { ready, version }: StatusSources):
 		readyNow.set(Number(ready().ok))
 		pbxSilent.set(Number(snapshot.pbx.silent))
 		pbxUp.reset()
-		for (const { address, port, state } of snapshot.pbx.targets)
-			pbxUp.set({ machine: hostPort(address, port) }, Number(state === 'up' || state === 'suspect'))
+		for (const { transport, address, port, state } of snapshot.pbx.targets) {
+			const machine = `${transport === 'udp' ? '' : `${transport}:`}${hostPort(address, port)}`
+			pbxUp.set({ machine }, Number(state === 'up' || state === 'suspect'))
+		}
 		storeFault.set(Number(snapshot.storeFault !== undefined))
 		draining.set(Number(snapshot.draining))
 	}

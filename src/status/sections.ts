@@ -73,10 +73,15 @@ function machineTable({ targets }: Snapshot['pbx'], clock: Clock): Html {
 <tbody>${targets.map((target) => machineRow(target, clock))}</tbody></table>`
 }
 
+/** UDP is usual. */
+function over(transport: PbxTargetView['transport']): string {
+	return transport === 'udp' ? '' : `${transport}:`
+}
+
 function machineRow(target: PbxTargetView, clock: Clock): Html {
-	const { name, address, port, rank, weight, state, since, lastHeardAt, lastStatus } = target
+	const { name, transport, address, port, rank, weight, state, since, lastHeardAt, lastStatus } = target
 	const [sign, colour] = MACHINE_STATES[state]
-	return html`<tr><th scope="row">${name === address ? '' : html`${name} `}<small>${hostPort(address, port)}</small></th>
+	return html`<tr><th scope="row">${name === address ? '' : html`${name} `}<small>${over(transport)}${hostPort(address, port)}</small></th>
 <td data-label="Rank">${rank + 1}</td><td data-label="Weight">${weight}</td>
 <td data-label="State"><span class="${colour}">${sign} ${state}</span></td>
 <td data-label="Since">${ago(since, clock)}</td>

@@ -1,6 +1,8 @@
 /**
  * INVITE client transaction: RFC 3261 figure 5 with the Accepted state of RFC 6026 §7.2, and one state of ours.
  *
+ * One event is ours, too: `unreachable`, no connection can be had to where it was sent.
+ *
  * `parked`: the device did not answer at all and is being woken, so sending goes on only when it registers anew. The
  * transaction stays the same one: what then goes to the new flow has the same branch, so a phone that still finds
  * the first copy in its socket takes the second for a retransmission, and not for a merged request (§8.2.2.2).
@@ -15,6 +17,7 @@ export type InviteClientEvent =
 	| 'linger'
 	| 'park'
 	| 'redirect'
+	| 'unreachable'
 export type InviteClientAction =
 	| 'send'
 	| 'armRetransmit'
@@ -26,6 +29,7 @@ export type InviteClientAction =
 	| 'ack'
 	| 'linger'
 	| 'timeOut'
+	| 'fail'
 	| 'end'
 
 interface Row {
@@ -51,6 +55,8 @@ export const INVITE_CLIENT = {
 		linger: stay('calling'),
 		park: { to: 'parked', do: ['disarmRetransmit', 'disarmTimeout'] },
 		redirect: { to: 'calling', do: ['send', 'armRetransmit', 'armTimeout'] },
+		/* §17.1.4 */
+		unreachable: { to: 'terminated', do: ['disarmRetransmit', 'disarmTimeout', 'fail', 'end'] },
 	},
 	parked: {
 		...answered,
@@ -59,6 +65,7 @@ export const INVITE_CLIENT = {
 		linger: stay('parked'),
 		park: stay('parked'),
 		redirect: { to: 'calling', do: ['send', 'armRetransmit', 'armTimeout'] },
+		unreachable: stay('parked'),
 	},
 	proceeding: {
 		provisional: { to: 'proceeding', do: ['pass'] },
@@ -70,6 +77,8 @@ export const INVITE_CLIENT = {
 		park: stay('proceeding'),
 		/* it said 100, and rings nowhere: an app that was started anew since has the INVITE no more */
 		redirect: { to: 'calling', do: ['send', 'armRetransmit', 'armTimeout'] },
+		/* it took the call, and cannot be reached any more: it has died */
+		unreachable: { to: 'terminated', do: ['fail', 'end'] },
 	},
 	completed: {
 		provisional: stay('completed'),
@@ -82,6 +91,7 @@ export const INVITE_CLIENT = {
 		linger: { to: 'terminated', do: ['end'] },
 		park: stay('completed'),
 		redirect: stay('completed'),
+		unreachable: stay('completed'),
 	},
 	accepted: {
 		provisional: stay('accepted'),
@@ -93,6 +103,7 @@ export const INVITE_CLIENT = {
 		linger: { to: 'terminated', do: ['end'] },
 		park: stay('accepted'),
 		redirect: stay('accepted'),
+		unreachable: stay('accepted'),
 	},
 	terminated: {
 		provisional: stay('terminated'),
@@ -103,5 +114,6 @@ export const INVITE_CLIENT = {
 		linger: stay('terminated'),
 		park: stay('terminated'),
 		redirect: stay('terminated'),
+		unreachable: stay('terminated'),
 	},
 } as const satisfies Record<InviteClientState, Record<InviteClientEvent, Row>>

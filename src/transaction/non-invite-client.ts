@@ -2,11 +2,11 @@
  * Non-INVITE client transaction: RFC 3261 figure 6. Timer K is 0: a retransmitted final response finds no
  * transaction any more and is dropped by RFC 6026 §7.3, which is what the Completed state would have done.
  *
- * One event is ours: `redirect`, the device that has not answered is elsewhere now. The same request goes there; timer F
+ * Two events are ours. `unreachable`: no connection can be had to where it was sent. `redirect`, the device that has not answered is elsewhere now. The same request goes there; timer F
  * runs on, because the one who asked has no more time for that.
  */
 export type NonInviteClientState = 'trying' | 'proceeding' | 'terminated'
-export type NonInviteClientEvent = 'provisional' | 'final' | 'retransmit' | 'timeout' | 'redirect'
+export type NonInviteClientEvent = 'provisional' | 'final' | 'retransmit' | 'timeout' | 'redirect' | 'unreachable'
 export type NonInviteClientAction =
 	| 'send'
 	| 'armRetransmit'
@@ -16,6 +16,7 @@ export type NonInviteClientAction =
 	| 'disarmTimeout'
 	| 'pass'
 	| 'timeOut'
+	| 'fail'
 	| 'end'
 
 interface Row {
@@ -32,6 +33,8 @@ export const NON_INVITE_CLIENT = {
 		/* timer F */
 		timeout: { to: 'terminated', do: ['disarmRetransmit', 'timeOut', 'end'] },
 		redirect: { to: 'trying', do: ['send', 'armRetransmit'] },
+		/* §17.1.4 */
+		unreachable: { to: 'terminated', do: ['disarmRetransmit', 'disarmTimeout', 'fail', 'end'] },
 	},
 	proceeding: {
 		provisional: { to: 'proceeding', do: ['pass'] },
@@ -40,6 +43,7 @@ export const NON_INVITE_CLIENT = {
 		retransmit: { to: 'proceeding', do: ['send', 'slowDown'] },
 		timeout: { to: 'terminated', do: ['disarmRetransmit', 'timeOut', 'end'] },
 		redirect: { to: 'proceeding', do: ['send', 'slowDown'] },
+		unreachable: { to: 'terminated', do: ['disarmRetransmit', 'disarmTimeout', 'fail', 'end'] },
 	},
 	terminated: {
 		provisional: { to: 'terminated', do: [] },
@@ -47,5 +51,6 @@ export const NON_INVITE_CLIENT = {
 		retransmit: { to: 'terminated', do: [] },
 		timeout: { to: 'terminated', do: [] },
 		redirect: { to: 'terminated', do: [] },
+		unreachable: { to: 'terminated', do: [] },
 	},
 } as const satisfies Record<NonInviteClientState, Record<NonInviteClientEvent, Row>>

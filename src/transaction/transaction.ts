@@ -33,6 +33,8 @@ export interface ClientUser {
 	response(transaction: ClientTransaction, response: SipMessage, now: number): void
 	/** Timer B or F: no (final) response came. */
 	timedOut(transaction: ClientTransaction, now: number): void
+	/** There is no connection to where it was sent (RFC 3261 §17.1.4). Without this it is as {@link timedOut}. */
+	unreachable?(transaction: ClientTransaction, now: number): void
 }
 
 export interface Wire {
@@ -94,6 +96,8 @@ export class ClientTransaction implements Timed {
 	state: InviteClientState | NonInviteClientState
 	to: Destination
 	bytes: Uint8Array
+	/** RFC 3261 §18.1.1: where it goes, as what, if there is no connection. */
+	fallback: { readonly bytes: Uint8Array; readonly to: Destination } | undefined = undefined
 	/** @internal */
 	intervalMs = T1
 	/** @internal */

@@ -244,6 +244,13 @@ export class Transactions {
 		else this.inviteClient(t, status < 200 ? 'provisional' : status < 300 ? 'success' : 'failure', response, now)
 	}
 
+	/** Those that were sent there, not on a connection somebody else opened. Rare, so that nothing is kept for it. */
+	towards({ listener, address, port }: Destination): readonly ClientTransaction[] {
+		const isIt = ({ to }: ClientTransaction) =>
+			to.port === port && to.address === address && to.listener === listener && to.key === undefined
+		return [...this.#clients.values()].filter(isIt)
+	}
+
 	/** Drops a transaction nobody waits for any more; what still comes for it finds nothing. */
 	forget(t: ClientTransaction): void {
 		t.state = 'terminated'
@@ -326,6 +333,10 @@ export class Transactions {
 				return
 			case 'timeOut':
 				t.user.timedOut(t, now)
+				return
+			case 'fail':
+				if (t.user.unreachable !== undefined) t.user.unreachable(t, now)
+				else t.user.timedOut(t, now)
 				return
 			case 'end':
 				this.#clients.delete(t.branch)

@@ -42,7 +42,7 @@ export interface StreamConnector {
 	readonly stats: Readonly<StreamStats>
 	/** Open ones. */
 	readonly connections: number
-	/** Never rejects: the flow, or why there is none, in a sentence. When to try again is the caller's to know. */
+	/** Never rejects: the flow, or why there is none, as what follows "Cannot connect to it: ". When to try again is the caller's to know. */
 	connect(target: StreamTarget): Promise<Flow | string>
 	/** As {@link StreamListener.send}. */
 	send(key: string, bytes: Uint8Array): boolean
@@ -87,7 +87,7 @@ class NativeConnector implements StreamConnector {
 		this.#attempts.delete(attempt)
 		if (typeof wire === 'string') {
 			this.#connections.stats.setupFailed++
-			return `Cannot connect to ${target.address} port ${target.port}: ${wire}.`
+			return wire
 		}
 		return this.#open(target, attempt, wire)
 	}
@@ -109,7 +109,7 @@ class NativeConnector implements StreamConnector {
 	#open(target: StreamTarget, attempt: Attempt, wire: Wire): Flow | string {
 		if (this.#stopped || attempt.isClosed) {
 			wire.terminate()
-			return `Cannot connect to ${target.address} port ${target.port}: it was closed at once.`
+			return 'it was closed at once'
 		}
 		return this.#connections.open(wire, target, new SipCodec(), target.tls !== undefined, attempt.rest)
 	}
@@ -118,6 +118,7 @@ class NativeConnector implements StreamConnector {
 /** Reasons of the runtime that need words. */
 const REASONS: ReadonlyMap<string, string> = new Map([
 	['ECONNREFUSED', 'nothing listens there'],
+	['EPROTO', 'it does not speak TLS, or not as the gateway does'],
 	['ERR_TLS_CERT_ALTNAME_INVALID', 'its certificate is for another name'],
 	['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'its certificate is of an authority that is not trusted'],
 	['UNABLE_TO_GET_ISSUER_CERT', 'its certificate is of an authority that is not trusted'],

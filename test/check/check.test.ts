@@ -3,6 +3,7 @@ import {
 	CLOCK_FLOOR_MS,
 	checkExitCode,
 	type Finding,
+	type PbxMachine,
 	type Probes,
 	runCheck,
 	sayFindings,
@@ -13,6 +14,10 @@ import { parseCommandLine } from '../../src/config/parse.ts'
 const KEY = ['--apns-key=/k.p8', '--apns-key-id=ABC123DEFG', '--apns-team=TEAM123456', '--apns-topic=a.b.voip']
 const FLAGS = ['check', '--pbx=pbx.example', '--domain=pbx.example', '--listen=udp:192.0.2.1:5060', ...KEY]
 
+const machine = (name: string, address: string, port = 5060, transport: PbxMachine['transport'] = 'udp') => ({
+	...{ transport, domain: name, name, address, port },
+})
+
 /** A world in which all is well. */
 const WELL: Probes = {
 	now: () => CLOCK_FLOOR_MS,
@@ -21,7 +26,7 @@ const WELL: Probes = {
 	readFcmKey: () => ({ ok: true, projectId: 'demo-1', tokenUrl: 'https://oauth2.googleapis.com/token' }),
 	locatePbx: async ({ host, port = 5060 }) => ({
 		ok: true,
-		targets: [{ name: host, address: '192.0.2.9', port }],
+		targets: [machine(host, '192.0.2.9', port)],
 		skipped: [],
 	}),
 	askPbx: async () => ({ ok: true, statusLine: 'SIP/2.0 200 OK', tookMs: 12 }),
@@ -238,11 +243,11 @@ describe('a PBX of several machines', () => {
 	const answersAt = (address: string): Partial<Probes> => ({
 		locatePbx: async ({ host }) => ({
 			ok: true,
-			targets: [{ name: host, address: host === 'two.example' ? '192.0.2.2' : '192.0.2.1', port: 5060 }],
+			targets: [machine(host, host === 'two.example' ? '192.0.2.2' : '192.0.2.1')],
 			skipped: host === 'two.example' ? ['two.example offers SIP+D2T.'] : [],
 		}),
 		askPbx: async (_listen, asked) =>
-			asked === address
+			asked.address === address
 				? { ok: true, statusLine: 'SIP/2.0 200 OK', tookMs: 3 }
 				: { ok: false, reason: 'nobody listens there' },
 	})

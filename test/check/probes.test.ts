@@ -9,7 +9,11 @@ const probes = realProbes(
 	async () => ({ ok: false, sentence: 'not asked', hint: '' }),
 	() => [],
 	() => ({ ok: false, wrong: 'not asked', hint: '' }),
+	async () => ({ ok: false, reason: 'not asked' }),
 )
+const machine = (port: number) => ({
+	...({ transport: 'udp', domain: '127.0.0.1', name: '127.0.0.1', address: '127.0.0.1', port } as const),
+})
 const folder = mkdtempSync(join(tmpdir(), 'check-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -43,7 +47,7 @@ function answering(answer: string | undefined) {
 describe('the PBX', () => {
 	test('any SIP answer to OPTIONS is an answer', async () => {
 		const pbx = await answering('SIP/2.0 401 Unauthorized\r\nContent-Length: 0\r\n\r\n')
-		const answer = await probes.askPbx('0.0.0.0', '127.0.0.1', pbx.socket.port)
+		const answer = await probes.askPbx('0.0.0.0', machine(pbx.socket.port))
 		pbx.socket.close()
 		expect(answer).toMatchObject({ ok: true, statusLine: 'SIP/2.0 401 Unauthorized' })
 		expect(pbx.asked[0]).toStartWith(`OPTIONS sip:127.0.0.1:${pbx.socket.port} SIP/2.0\r\nVia: SIP/2.0/UDP `)
@@ -52,14 +56,14 @@ describe('the PBX', () => {
 
 	test('what is no SIP is no answer, and the question is put again until the time is over', async () => {
 		const pbx = await answering('HTTP/1.1 400 Bad Request\r\n\r\n')
-		const answer = await probes.askPbx('127.0.0.1', '127.0.0.1', pbx.socket.port)
+		const answer = await probes.askPbx('127.0.0.1', machine(pbx.socket.port))
 		pbx.socket.close()
 		expect(answer).toEqual({ ok: false, reason: 'no answer to OPTIONS over UDP within 2 s' })
 		expect(pbx.asked.length).toBeGreaterThan(1)
 	})
 
 	test('a listener that is not here is told', async () => {
-		const elsewhere = await probes.askPbx('198.51.100.77', '127.0.0.1', 5060)
+		const elsewhere = await probes.askPbx('198.51.100.77', machine(5060))
 		expect(elsewhere).toEqual({ ok: false, reason: 'this machine has no such address' })
 	})
 })

@@ -85,10 +85,17 @@ describe('settings of the core', () => {
 			{ host: 'gw.example', port: 5061, transport: 'TLS' },
 			{ host: '10.0.0.1', port: 5080, transport: 'UDP' },
 		])
-		expect(told.pbxListener).toBe(2)
+		expect(told.pbxSides).toEqual([{ transport: 'udp', listener: 2, sender: 2 }])
 		const each = advertised(...tls, '--advertise=a.example', '--advertise=b.example:443')
-		expect(each.advertised.map(({ host, port }) => `${host}:${port}`)).toEqual(['a.example:5060', 'b.example:443'])
-		expect(each.pbxListener).toBe(0)
+		expect(each.advertised.map(({ host, port }) => `${host}:${port}`)).toEqual([
+			...['a.example:5060', 'b.example:443'],
+			/* the connector to a PBX that DNS may have over TLS */
+			'b.example:443',
+		])
+		expect(each.pbxSides).toEqual([
+			{ transport: 'udp', listener: 0, sender: 0 },
+			{ transport: 'tls', listener: 1, sender: 2 },
+		])
 	})
 
 	test('units are those that the core asks for', () => {

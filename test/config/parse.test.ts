@@ -244,13 +244,45 @@ describe('what must hold between options', () => {
 		expect(sentencesOf([...REQUIRED, ...apart])[0]).toContain('A listener is on 0.0.0.0')
 	})
 
-	test('the PBX is spoken to over UDP', () => {
-		const tcp = ['--listen', 'tcp:192.0.2.1:5060']
-		expect(sentencesOf([...REQUIRED, ...tcp])[0]).toContain('add --listen udp:ADDRESS:PORT, or --pbx-listen.')
-		expect(parse([...REQUIRED, ...tcp, '--pbx-listen', 'udp:192.0.2.1:5060']).ok).toBe(true)
-		expect(sentencesOf([...REQUIRED, ...tcp, '--pbx-listen', 'tcp:192.0.2.1:5070'])[0]).toContain(
-			'must begin with udp:',
+	test('a PBX is spoken to over what a listener has, of --pbx-listen where that is given', () => {
+		const with_ = (...flags: string[]) => ['--domain', 'pbx.example.com', ...flags]
+		const [udp, tcp] = ['udp:192.0.2.1:5060', 'tcp:192.0.2.1:5060'].map((at) => ['--listen', at] as const)
+		const refused = (...flags: string[]) => sentencesOf(with_(...flags))
+		expect(refused('--pbx', '192.0.2.7', ...tcp!)).toEqual([
+			'--pbx 192.0.2.7 is spoken to over UDP, and no listener has it: add --listen udp:ADDRESS:PORT, or --pbx-listen udp:ADDRESS:PORT.',
+		])
+		expect(refused('--pbx', 'tcp:192.0.2.7', ...udp!)[0]).toStartWith('--pbx 192.0.2.7 is spoken to over TCP')
+		expect(refused('--pbx', 'tls:pbx.example', ...udp!, ...tcp!)[0]).toContain('add --listen tls:ADDRESS:PORT')
+		expect(refused('--pbx', 'tcp:pbx.example', ...tcp!, '--pbx-listen', 'udp:10.0.0.1:5060')[0]).toContain('over TCP')
+		expect(refused('--pbx', 'pbx.example:5060', ...tcp!)[0]).toContain('over UDP')
+		for (const flags of [
+			['--pbx', 'pbx.example', ...tcp!],
+			['--pbx', 'tcp:192.0.2.7', ...tcp!],
+			['--pbx', '192.0.2.7', '--pbx', 'tcp:192.0.2.7', ...udp!, ...tcp!],
+			['--pbx', '192.0.2.7', ...tcp!, '--pbx-listen', 'udp:10.0.0.1:5060', '--pbx-listen', 'tcp:10.0.0.1:5060'],
+		])
+			expect(parse(with_(...flags)).ok).toBe(true)
+	})
+
+	test('--pbx-listen is given once for a transport, and for one that a PBX speaks', () => {
+		const said = (...at: string[]) =>
+			sentencesOf([...REQUIRED, '--listen', 'udp:192.0.2.1:5060', ...at.flatMap((one) => ['--pbx-listen', one])])
+		expect(said('udp:10.0.0.1:5060', 'udp:10.0.0.2:5060')).toEqual([
+			'--pbx-listen is given twice for udp: give one for each transport.',
+		])
+		expect(said('ws:10.0.0.1:80')[0]).toStartWith('--pbx-listen ws: must begin with udp:, tcp: or tls:')
+		expect(said('tls:10.0.0.1:5061')).toContain(
+			'--pbx-listen tls: needs a certificate: add --tls-cert FILE and --tls-key FILE.',
 		)
+	})
+
+	test('the certificate for the PBX goes with its key, and --pbx-ca with a PBX over TLS', () => {
+		const listen = ['--domain', 'a.b', '--listen', 'udp:192.0.2.1:5060']
+		expect(sentencesOf([...listen, '--pbx', '192.0.2.7', '--pbx-cert', 'a.pem'])).toEqual([
+			'--pbx-cert and --pbx-key go together: give both.',
+		])
+		const warned = warningsOf(['--pbx', '192.0.2.7', '--pbx-ca', 'ca.pem'])
+		expect(warned.filter((sentence) => sentence.includes('--pbx-ca'))).toHaveLength(1)
 	})
 
 	test('a secure listener needs a certificate, and each certificate a key', () => {

@@ -36,7 +36,7 @@ export const PBX = flowOf('192.0.2.1', 5060)
 export const SETTINGS: Settings = {
 	domain: DOMAIN,
 	advertised: [{ host: 'gw.example', port: 5060, transport: 'UDP' }],
-	pbxListener: 0,
+	pbxSides: [{ transport: 'udp', listener: 0, sender: 0 }],
 	clientAddressHeader: '',
 	pbxPingMs: 0,
 	trust: [],

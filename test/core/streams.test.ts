@@ -166,7 +166,7 @@ describe('connections the transport may keep', () => {
 	})
 
 	test('are those the PBX dialled, from its first word on, and once for each', () => {
-		const rig = rigOf({ pbxListener: 1, trust: ['192.0.2.0/24'] })
+		const rig = rigOf({ pbxSides: [{ transport: 'tls', listener: 1, sender: 1 }], trust: ['192.0.2.0/24'] })
 		const [first, second] = [streamOf(PBX.address, 50_000, 3), streamOf(PBX.address, 50_000, 4)]
 		for (const flow of [first, first, second]) rig.from(flow, requestText('OPTIONS'))
 		expect(rig.settled).toEqual([first.key, second.key])
@@ -355,7 +355,10 @@ describe('after a restart', () => {
 	test('a device of a UDP listener that is a TLS one now is cut as well', () => {
 		const rig = new Rig()
 		bind(rig, new Phone('1001', flowOf('203.0.113.7', 5060), { token: TOKEN }))
-		const other = new Rig({ advertised: [LISTENERS[1], LISTENERS[0]], pbxListener: 1 })
+		const other = new Rig({
+			advertised: [LISTENERS[1], LISTENERS[0]],
+			pbxSides: [{ transport: 'udp', listener: 1, sender: 1 }],
+		})
 		for (const [id, row] of rig.tables.devices) other.tables.devices.set(id, row)
 		other.restart()
 		expect([...other.core.devices.all].map(({ isCut, reach }) => [isCut, reach])).toEqual([[true, 'background']])

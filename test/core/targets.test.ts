@@ -42,7 +42,7 @@ const told = (rig: Rig) => rig.events.map(({ name, fields }) => `${name} ${field
 describe('the state of a machine', () => {
 	test('every state has a row for every event, and leads to a state there is', () => {
 		const states = Object.keys(TARGET) as TargetState[]
-		const events: TargetEvent[] = ['heard', 'missed', 'unavailable', 'rested', 'removed']
+		const events: TargetEvent[] = ['heard', 'missed', 'refused', 'unavailable', 'rested', 'removed']
 		for (const state of states) {
 			expect(Object.keys(TARGET[state])).toEqual(events)
 			for (const event of events) expect(states).toContain(TARGET[state][event].to)

@@ -19,7 +19,7 @@ const CRLF = '\r\n'
 const SETTINGS: Settings = {
 	domain: 'pbx.example',
 	advertised: [{ host: '192.0.2.1', port: 5060, transport: 'UDP' }],
-	pbxListener: 0,
+	pbxSides: [{ transport: 'udp', listener: 0, sender: 0 }],
 	clientAddressHeader: '',
 	pbxPingMs: 0,
 	trust: [],

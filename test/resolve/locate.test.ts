@@ -2,18 +2,22 @@ import { afterEach, describe, expect, test } from 'bun:test'
 import type { PbxLocation } from '../../src/config/kinds.ts'
 import { type Dns, type Naptr, type Srv, systemDns } from '../../src/resolve/dns.ts'
 import {
-	familiesOf,
 	type Located,
 	literalAddress,
 	locate,
 	MAX_SERVICES,
 	MAX_TARGETS,
 	ResolveFault,
+	reachOf,
 } from '../../src/resolve/locate.ts'
 import { a, nameServer, naptr, srv, TTL_SEC } from './name-server.ts'
 
-const BOTH = { four: true, six: true }
-const pbx = (host: string, port?: number, transport?: 'udp'): PbxLocation => ({ host, port, transport })
+const BOTH = { udp: { four: true, six: true } }
+const pbx = (host: string, port?: number, transport?: PbxLocation['transport']): PbxLocation => ({
+	host,
+	port,
+	transport,
+})
 
 /** Answers by `A name`, `SRV name`, `NAPTR name`; 'lost' is a question without an answer. */
 type Answers = Record<string, readonly unknown[] | 'lost'>
@@ -99,7 +103,7 @@ describe('RFC 3263 §4', () => {
 		expect(places(located)).toEqual(['10.0 one.example 192.0.2.1:5060 w0'])
 		expect([located.step, located.skipped]).toEqual([
 			'naptr',
-			['pbx.example offers SIPS+D2T, which this version does not speak to the PBX.'],
+			['pbx.example offers SIPS+D2T, which the gateway does not speak to the PBX.'],
 		])
 	})
 
@@ -210,8 +214,8 @@ describe('what cannot be', () => {
 
 	test('addresses of a family that no listener has are passed over, and told where there are no others', async () => {
 		const { dns } = dnsOf({ 'A both.example': ['2001:db8::1', '192.0.2.1'], 'A six.example': ['2001:db8::1'] })
-		const four = familiesOf([{ address: '0.0.0.0' }])
-		expect(four).toEqual({ four: true, six: false })
+		const four = reachOf([{ transport: 'udp', address: '0.0.0.0' }])
+		expect(four).toEqual({ udp: { four: true, six: false } })
 		expect(places(await locate(pbx('both.example', 5060), four, dns))).toEqual(['0.0 both.example 192.0.2.1:5060 w0'])
 		const fault = await faultOf(locate(pbx('six.example', 5060), four, dns))
 		expect(fault.message).toBe('six.example has only IPv6 addresses, and the gateway listens on IPv4 alone.')

@@ -2,13 +2,13 @@ import { afterEach, beforeEach, expect, jest, test } from 'bun:test'
 import type { PbxLocation } from '../../src/config/kinds.ts'
 import type { PbxTarget } from '../../src/core/inputs.ts'
 import type { Dns, Srv } from '../../src/resolve/dns.ts'
-import { MAX_TARGETS } from '../../src/resolve/locate.ts'
+import { type Candidate, MAX_TARGETS } from '../../src/resolve/locate.ts'
 import { LOOKUP_LIMIT_MS, REFRESH_MAX_MS, REFRESH_MIN_MS, RETRY_MS, ranked, watchPbx } from '../../src/resolve/watch.ts'
 
 beforeEach(() => void jest.useFakeTimers())
 afterEach(() => void jest.useRealTimers())
 
-const BOTH = { four: true, six: true }
+const BOTH = { udp: { four: true, six: true } }
 const ONE: PbxLocation = { host: 'one.example', port: 5060, transport: undefined }
 const TWO: PbxLocation = { host: 'two.example', port: 5060, transport: undefined }
 const CLUSTER: PbxLocation = { host: 'pbx.example', port: undefined, transport: 'udp' }
@@ -70,8 +70,10 @@ test('each --pbx has ranks of its own, in the order they were given; a machine c
 })
 
 test('machines of one priority have one rank', () => {
-	const candidate = (address: string, priority: number) =>
-		({ name: address, address, port: 5060, order: [priority, 0], weight: 5 }) as const
+	const candidate = (address: string, priority: number): Candidate => ({
+		...{ transport: 'udp', tcpPort: undefined, domain: address, name: address, address, port: 5060 },
+		...{ order: [priority, 0], weight: 5 },
+	})
 	const group = (...candidates: ReturnType<typeof candidate>[]) =>
 		({ step: 'srv', candidates, isPartial: false, ttlSec: undefined, skipped: [] }) as const
 	const targets = ranked([

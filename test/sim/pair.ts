@@ -162,7 +162,7 @@ function settingsOf(): Settings {
 		...SETTINGS,
 		domain: DOMAIN,
 		advertised: [{ host: GATEWAY.address, port: GATEWAY.port, transport: 'UDP' }],
-		pbxListener: 0,
+		pbxSides: [{ transport: 'udp', listener: 0, sender: 0 }],
 		clientAddressHeader: '',
 		pbxPingMs: 5_000,
 		providers: [],

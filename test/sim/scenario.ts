@@ -116,7 +116,7 @@ function settingsOf(chance: Chance): Settings {
 	return {
 		domain: DOMAIN,
 		advertised: [{ host: GATEWAY.address, port: GATEWAY.port, transport: 'UDP' }],
-		pbxListener: 0,
+		pbxSides: [{ transport: 'udp', listener: 0, sender: 0 }],
 		clientAddressHeader: '',
 		pbxPingMs: chance.one([0, 5_000]),
 		trust: [],

@@ -60,6 +60,7 @@ const GAUGES: Gauges = {
 
 const MACHINE = {
 	name: 'one.pbx.example',
+	transport: 'udp',
 	port: 5060,
 	rank: 0,
 	weight: 50,

@@ -93,9 +93,7 @@ describe.each(['tcp', 'tls'] as const)('a connection to a PBX over %s', (kind) =
 		const { port } = listener
 		listener.stop()
 		const { connector: gateway } = connector()
-		expect(await gateway.connect(local(port, tls))).toBe(
-			`Cannot connect to 127.0.0.1 port ${port}: nothing listens there.`,
-		)
+		expect(await gateway.connect(local(port, tls))).toBe('nothing listens there')
 		expect(gateway.stats.setupFailed).toBe(1)
 	})
 
@@ -119,12 +117,12 @@ describe('over TLS the PBX has to prove who it is', () => {
 		const answer = await gateway.connect(local(listener.port, tls))
 		expect(ear.opened).toEqual([])
 		expect(pbx.messages).toEqual([])
-		return typeof answer === 'string' ? answer.slice(answer.lastIndexOf(': ') + 2) : answer
+		return answer
 	}
 
 	test('by its name', async () => {
-		expect(await refusal({ serverName: 'other.example', ca: ORDINARY_CA })).toBe('its certificate is for another name.')
-		expect(await refusal({ serverName: '127.0.0.2', ca: ORDINARY_CA })).toBe('its certificate is for another name.')
+		expect(await refusal({ serverName: 'other.example', ca: ORDINARY_CA })).toBe('its certificate is for another name')
+		expect(await refusal({ serverName: '127.0.0.2', ca: ORDINARY_CA })).toBe('its certificate is for another name')
 	})
 
 	test('or its address', async () => {
@@ -135,8 +133,8 @@ describe('over TLS the PBX has to prove who it is', () => {
 	})
 
 	test('by an authority that is trusted', async () => {
-		expect(await refusal({ serverName: 'localhost' })).toBe('its certificate is signed by itself and not trusted.')
-		expect(await refusal({ serverName: 'localhost', ca: ours.certPem })).toContain('not trusted.')
+		expect(await refusal({ serverName: 'localhost' })).toBe('its certificate is signed by itself and not trusted')
+		expect(await refusal({ serverName: 'localhost', ca: ours.certPem })).toContain('not trusted')
 	})
 
 	test('by TLS at all', async () => {
@@ -147,9 +145,7 @@ describe('over TLS the PBX has to prove who it is', () => {
 		})
 		closeAfterTest({ stop: () => plain.stop(true) })
 		const { connector: gateway } = connector()
-		expect(await gateway.connect(local(plain.port, NAMED))).toStartWith(
-			`Cannot connect to 127.0.0.1 port ${plain.port}: `,
-		)
+		expect(await gateway.connect(local(plain.port, NAMED))).toBe('it does not speak TLS, or not as the gateway does')
 	})
 
 	test('and we may prove who we are', async () => {

@@ -49,16 +49,19 @@ export class Filter {
 		this.#pbx = pbx
 	}
 
-	/** `--pbx` by address and port, `--trust` by address alone; on its listener, and nowhere else. */
+	/** `--pbx` by address and port, or by address where it has connected to us; `--trust` by address. On its side, and nowhere else. */
 	isPbx(flow: Flow): boolean {
-		if (flow.listener !== this.#context.settings.pbxListener) return false
-		return this.#pbx.of(flow) !== undefined || this.#trusted.includes(flow.address)
+		const way = this.#context.pbx.at(flow.listener)
+		if (way === undefined) return false
+		if (way.isOurs || this.#trusted.includes(flow.address)) return true
+		return way.transport === 'udp' ? this.#pbx.of(flow) !== undefined : this.#pbx.mayCall(way.transport, flow.address)
 	}
 
 	isBanned({ address }: Flow): boolean {
 		return this.sources.isBanned(sourceOf(address))
 	}
 
+	/** By `--trust`, or the place of a machine over UDP. */
 	isTrustedAddress(address: string, port: number): boolean {
 		return this.#pbx.at(address, port) !== undefined || this.#trusted.includes(address)
 	}

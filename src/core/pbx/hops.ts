@@ -6,7 +6,14 @@ import { Deadline } from '../../lib/deadlines.ts'
 import { Edit } from '../../sip/edit.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import { parse } from '../../sip/parse.ts'
-import type { ClientTransaction, ClientUser, Due, Timed, Transactions } from '../../transaction/transactions.ts'
+import type {
+	ClientTransaction,
+	ClientUser,
+	Destination,
+	Due,
+	Timed,
+	Transactions,
+} from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import { viaValue } from '../proxy/forward.ts'
 import { type Leaver, LeftBehind } from './left-behind.ts'
@@ -17,6 +24,9 @@ import type { Targets } from './targets.ts'
 /** Three copies went out by then (0, 0.5 and 1.5 s); Asterisk says 100 or 401 in milliseconds, and a caller waits. */
 export const FAILOVER_MS = 2_500
 
+/** RFC 3261 §18.1.1: what is larger is broken up on the way, and lost with any of its parts. */
+export const MAX_UDP_REQUEST = 1_300
+
 /** How many machines one request tries: a phone gives up a REGISTER after 32 s, and a caller sooner. */
 export const MAX_TRIES = 4
 
@@ -26,6 +36,8 @@ export interface HopUser extends ClientUser {
 	readonly aor: string
 	/** False once nobody wants another machine to be asked: the caller has given up. */
 	readonly isWanted: boolean
+	/** The request as it goes to this machine, by whose transport Via, Record-Route and Contact go. */
+	bytesFor(machine: Target, branch: string, now: number): Uint8Array
 }
 
 /** Sends what is asked of the PBX outside any dialog. */
@@ -41,10 +53,31 @@ export class PbxRequests {
 	}
 
 	/** `first` is the machine to begin with. To a PBX of one machine this is a plain transaction. */
-	open(branch: string, bytes: Uint8Array, first: Target, user: HopUser, now: number): ClientTransaction {
-		if (this.targets.all.length < 2) return this.transactions.open(branch, user.method, bytes, first.to, user, now)
+	open(branch: string, first: Target, user: HopUser, now: number): ClientTransaction {
+		const bytes = user.bytesFor(first, branch, now)
+		if (this.targets.all.length < 2) return this.send(branch, user.method, bytes, first.to, user, now)
 		const hops = new Hops(this, user)
-		return hops.begin(this.transactions.open(branch, user.method, bytes, first.to, hops, now), first, now)
+		return hops.begin(this.send(branch, user.method, bytes, first.to, hops, now), first, now)
+	}
+
+	/** To one machine alone. RFC 3261 §18.1.1: what is too large for UDP goes by TCP where there is a way, and back to UDP where not. */
+	send(
+		branch: string,
+		method: string,
+		bytes: Uint8Array,
+		to: Destination,
+		user: ClientUser,
+		now: number,
+	): ClientTransaction {
+		const { context, targets, transactions } = this
+		const isLarge = bytes.length > MAX_UDP_REQUEST && !context.isReliable(to)
+		const way = isLarge ? targets.largeWay(to, now) : undefined
+		if (way === undefined) return transactions.open(branch, method, bytes, to, user, now)
+		const via = viaValue(context, way.listener, branch)
+		const large = new Edit(parse(bytes)).popVia().pushVia(via).addLength().finish()
+		const client = transactions.open(branch, method, large, way, user, now)
+		client.fallback = { bytes, to }
+		return client
 	}
 }
 
@@ -86,6 +119,14 @@ class Hops implements ClientUser, Leaver, Timed {
 		this.#user.timedOut(client, now)
 	}
 
+	/** As if it had said 503 (RFC 3261 §16.9); that it is down its connection has told. */
+	unreachable(client: ClientTransaction, now: number): void {
+		this.#disarm()
+		if (!this.#committed && this.#hop(now)) return
+		if (this.#user.unreachable !== undefined) this.#user.unreachable(client, now)
+		else this.#user.timedOut(client, now)
+	}
+
 	due(_event: string, now: number): void {
 		const { heardAt } = this.#target
 		const { state } = this.#client
@@ -117,14 +158,14 @@ class Hops implements ClientUser, Leaver, Timed {
 
 	/** False: there is nobody else to ask. */
 	#hop(now: number): boolean {
-		const { targets, transactions } = this.#parts
+		const { targets } = this.#parts
 		if (this.#tried.length >= MAX_TRIES || !this.#user.isWanted) return false
 		const next = targets.next(this.#user.aor, this.#tried)
 		if (next === undefined) return false
 		const branch = this.#freshBranch()
 		this.#tried.push(next)
-		const bytes = this.#bytesFor(branch)
-		this.#client = transactions.open(branch, this.#user.method, bytes, next.to, this, now)
+		const bytes = this.#user.bytesFor(next, branch, now)
+		this.#client = this.#parts.send(branch, this.#user.method, bytes, next.to, this, now)
 		this.#wait(now)
 		return true
 	}
@@ -142,12 +183,5 @@ class Hops implements ClientUser, Leaver, Timed {
 	#freshBranch(): string {
 		const { branch } = this.#client
 		return `z9hG4bK${this.#parts.context.id()}${branch.slice(branch.indexOf('.'))}`
-	}
-
-	/** The same request but for the topmost Via. */
-	#bytesFor(branch: string): Uint8Array {
-		const { context } = this.#parts
-		const via = viaValue(context, context.settings.pbxListener, branch)
-		return new Edit(parse(this.#client.bytes)).popVia().pushVia(via).finish()
 	}
 }

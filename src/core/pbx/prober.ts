@@ -111,6 +111,12 @@ class Probe implements ClientUser, Timed {
 		this.#armTurn(now)
 	}
 
+	/** That it is down its connection has told. */
+	unreachable(_client: ClientTransaction, now: number): void {
+		this.#close()
+		this.#armTurn(now)
+	}
+
 	/** Patience is over long before timer F. */
 	timedOut(): void {}
 
@@ -137,13 +143,13 @@ class Probe implements ClientUser, Timed {
 	}
 
 	#options(branch: string): Uint8Array {
-		const { pbxListener } = this.#context.settings
-		const host = this.#context.host(pbxListener)
-		const uri = `sip:${hostPort(this.#target.address, this.#target.port)}`
+		const { to, transport, address, port } = this.#target
+		const host = this.#context.host(to.listener)
+		const uri = `sip:${hostPort(address, port)}${transport === 'udp' ? '' : `;transport=${transport}`}`
 		return request({
 			method: 'OPTIONS',
 			uri,
-			via: viaValue(this.#context, pbxListener, branch),
+			via: viaValue(this.#context, to.listener, branch),
 			from: `<sip:gateway@${host}>;tag=${this.#callId.slice(-8)}`,
 			to: `<${uri}>`,
 			callId: this.#callId,

@@ -21,12 +21,14 @@ export type TargetEvent =
 	| 'heard'
 	/** Several copies of a request got no answer, and nothing else came either. */
 	| 'missed'
+	/** There is no connection to it, and it takes none. */
+	| 'refused'
 	| 'unavailable'
 	/** Its time of rest is over. */
 	| 'rested'
 	| 'removed'
 
-export type TargetAction = 'probe' | 'tellDown' | 'tellUp' | 'rest' | 'retry' | 'forget'
+export type TargetAction = 'probe' | 'hangUp' | 'tellDown' | 'tellUp' | 'rest' | 'retry' | 'forget'
 
 interface Row {
 	readonly to: TargetState
@@ -40,13 +42,15 @@ export const TARGET = {
 	up: {
 		heard: stay('up'),
 		missed: { to: 'suspect', do: ['probe'] },
+		refused: { to: 'down', do: ['tellDown', 'retry'] },
 		unavailable: { to: 'resting', do: ['tellDown', 'rest'] },
 		rested: stay('up'),
 		removed,
 	},
 	suspect: {
 		heard: { to: 'up', do: ['tellUp'] },
-		missed: { to: 'down', do: ['tellDown', 'retry'] },
+		missed: { to: 'down', do: ['tellDown', 'hangUp', 'retry'] },
+		refused: { to: 'down', do: ['tellDown', 'retry'] },
 		unavailable: { to: 'resting', do: ['tellDown', 'rest'] },
 		rested: stay('suspect'),
 		removed,
@@ -54,6 +58,7 @@ export const TARGET = {
 	down: {
 		heard: { to: 'up', do: ['tellUp'] },
 		missed: stay('down'),
+		refused: stay('down'),
 		unavailable: { to: 'resting', do: ['rest'] },
 		/* nothing is asked of it (`--pbx-ping 0`), so that only a request can tell */
 		rested: stay('suspect'),
@@ -63,6 +68,7 @@ export const TARGET = {
 		/* it lives, and has asked for peace */
 		heard: stay('resting'),
 		missed: stay('resting'),
+		refused: stay('resting'),
 		unavailable: { to: 'resting', do: ['rest'] },
 		rested: { to: 'up', do: ['tellUp', 'probe'] },
 		removed,
@@ -70,6 +76,7 @@ export const TARGET = {
 	gone: {
 		heard: stay('gone'),
 		missed: stay('gone'),
+		refused: stay('gone'),
 		unavailable: stay('gone'),
 		rested: stay('gone'),
 		removed: stay('gone'),

@@ -3,9 +3,11 @@ import { Deadline } from '../../lib/deadlines.ts'
 import type { Destination, Due, Timed } from '../../transaction/transactions.ts'
 import type { PbxTarget } from '../inputs.ts'
 import { hashOf } from './draw.ts'
+import type { PbxTransport } from './sides.ts'
 import type { TargetState } from './target-state.ts'
 
 export class Target {
+	readonly transport: PbxTransport
 	readonly address: string
 	readonly port: number
 	/** The host name it was found by, or its address. */
@@ -19,6 +21,8 @@ export class Target {
 	heardAt: number | undefined = undefined
 	/** Its last answer to OPTIONS; 0: none yet. */
 	lastStatus = 0
+	/** Why it took no connection, the last time. */
+	refusal = ''
 	/** Why it was told to be down; undefined while it was not. */
 	downBecause: string | undefined = undefined
 	/** Of one that rests: until when, ms since the epoch. */
@@ -28,8 +32,20 @@ export class Target {
 	readonly rest: Deadline<Due>
 	/** Where to send what is for it. */
 	readonly to: Destination
+	/** Its port for requests too large for UDP; undefined where it has none, as far as is known. */
+	tcpPort: number | undefined
+	/** None listened there: what is large goes by UDP until then, ms since the epoch. */
+	tcpRefusedUntil = 0
 
-	constructor({ address, port, name, rank, weight }: PbxTarget, listener: number, owner: Timed, now: number) {
+	/** @param sender by which it is sent to */
+	constructor(
+		{ transport, address, port, tcpPort, name, rank, weight }: PbxTarget,
+		sender: number,
+		owner: Timed,
+		now: number,
+	) {
+		this.transport = transport
+		this.tcpPort = tcpPort
 		this.address = address
 		this.port = port
 		this.name = name
@@ -38,7 +54,7 @@ export class Target {
 		this.since = now
 		this.salt = hashOf(`${address}|${port}`)
 		this.rest = new Deadline<Due>({ owner, event: targetKey(this) })
-		this.to = { listener, address, port }
+		this.to = { listener: sender, address, port }
 	}
 
 	get usable(): boolean {
@@ -46,6 +62,8 @@ export class Target {
 	}
 }
 
-export function targetKey({ address, port }: { readonly address: string; readonly port: number }): string {
-	return `${address}|${port}`
+type Place = Pick<PbxTarget, 'transport' | 'address' | 'port'>
+
+export function targetKey({ transport, address, port }: Place): string {
+	return `${transport}|${address}|${port}`
 }

@@ -1,10 +1,11 @@
 /** The machines behind `--pbx`: which of them live, and which one a request goes to. */
-import type { Timed, Transactions } from '../../transaction/transactions.ts'
+import type { Destination, Timed, Transactions } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { PbxAddress, PbxTarget } from '../inputs.ts'
 import type { Flow } from '../model.ts'
 import { hashOf, lot, mixed } from './draw.ts'
 import { Prober, type ProberRooms } from './prober.ts'
+import type { PbxTransport } from './sides.ts'
 import { Target, targetKey } from './target.ts'
 import { TARGET, type TargetAction, type TargetEvent } from './target-state.ts'
 
@@ -17,6 +18,9 @@ export const RETRY_DOWN_MS = 30_000
 /** A machine that `--pbx` names no more still has the calls that it had: none lasts longer, as no shift does. */
 export const KEEP_GONE_MS = 12 * 3_600_000
 
+/** A machine that took no connection for a large request is tried so again after this: somebody may have mended it. */
+export const TCP_AGAIN_MS = 60_000
+
 /** As many as `--pbx` may name, all exchanged at once. */
 export const MAX_GONE = 16
 
@@ -27,8 +31,12 @@ export class Targets implements Timed, ProberRooms {
 	#all: readonly Target[] = []
 	/** Named no more, the oldest first: trusted and addressed for the calls they have, and never chosen. */
 	#gone: readonly Target[] = []
-	/** By the key of the flows it sends on: `<listener>|<address>|<port>`. */
+	/** By the key of the flows it sends on: `<listener>|<address>|<port>`, and those of connections to it. */
 	readonly #byFlow = new Map<string, Target>()
+	/** Connections that the gateway opened, by their keys. */
+	readonly #connections = new Map<string, Flow>()
+	/** `<transport>|<address>` of those that may connect to the gateway. */
+	#callers: ReadonlySet<string> = new Set()
 	/** Those requests go to now: of one rank, used ones if there are any. */
 	#tier: readonly Target[] = []
 
@@ -56,17 +64,77 @@ export class Targets implements Timed, ProberRooms {
 		return this.#byFlow.get(flow.key)
 	}
 
-	at(address: string, port: number): Target | undefined {
-		const isIt = (target: Target) => target.address === address && target.port === port
+	/** The one at this place; over this transport, where that is said and there is one. */
+	at(address: string, port: number, transport?: PbxTransport): Target | undefined {
+		const isThere = (one: Target) => one.address === address && one.port === port
+		const isIt = transport === undefined ? isThere : (one: Target) => isThere(one) && one.transport === transport
+		return this.#find(isIt) ?? (isIt === isThere ? undefined : this.#find(isThere))
+	}
+
+	/** The one that this leads to. */
+	to({ listener, address, port }: Destination): Target | undefined {
+		const isTcp = listener === this.#context.pbx.sender('tcp')
+		return this.#find(
+			(one) =>
+				one.address === address &&
+				((one.port === port && one.to.listener === listener) || (isTcp && one.tcpPort === port)),
+		)
+	}
+
+	/** One that is reached by a connection, whatever port a URI of it names: theirs is often that of a connection. */
+	connectedAt(address: string): Target | undefined {
+		return this.#find((one) => one.address === address && one.transport !== 'udp')
+	}
+
+	#find(isIt: (target: Target) => boolean): Target | undefined {
 		return this.#all.find(isIt) ?? this.#gone.find(isIt)
+	}
+
+	/** May a connection over this transport from this address be one of its machines'? */
+	mayCall(transport: PbxTransport, address: string): boolean {
+		return this.#callers.has(`${transport}|${address}`)
+	}
+
+	/** Where a request goes that is too large for UDP; undefined where there is no other way. */
+	largeWay(to: Destination, now: number): Destination | undefined {
+		const target = this.#byFlow.get(`${to.listener}|${to.address}|${to.port}`)
+		const sender = this.#context.pbx.sender('tcp')
+		if (target?.tcpPort === undefined || sender === undefined || target.tcpRefusedUntil > now) return undefined
+		return { listener: sender, address: target.address, port: target.tcpPort }
+	}
+
+	/** The gateway has a connection to one of them, which is asked whether it lives. */
+	connected(flow: Flow, now: number): void {
+		this.#connections.set(flow.key, flow)
+		const target = this.#byFlow.get(placeOf(flow))
+		if (target === undefined) return
+		this.#byFlow.set(flow.key, target)
+		if (target.state !== 'up') this.#prober.hurry(target, now)
+	}
+
+	/** @returns whether it was one that the gateway had opened */
+	closed({ key }: Flow): boolean {
+		this.#byFlow.delete(key)
+		return this.#connections.delete(key)
+	}
+
+	/** It takes no connection. */
+	refused(to: Destination, reason: string, now: number): void {
+		const target = this.#byFlow.get(placeOf(to))
+		if (target !== undefined) {
+			target.refusal = reason
+			this.#event(target, 'refused', now)
+		}
+		for (const one of this.#all)
+			if (one.address === to.address && one.tcpPort === to.port) one.tcpRefusedUntil = now + TCP_AGAIN_MS
 	}
 
 	/** By the host name it was found by; port 0: any. Of several machines the one at `made`, else the first. */
 	named(name: string, port: number, made: PbxAddress | undefined): Target | undefined {
 		const isIt = (target: Target) => target.name === name && (port === 0 || target.port === port)
-		const own = made === undefined ? undefined : this.at(made.address, made.port)
+		const own = made === undefined ? undefined : (this.at(made.address, made.port) ?? this.connectedAt(made.address))
 		if (own !== undefined && isIt(own)) return own
-		return this.#all.find(isIt) ?? this.#gone.find(isIt)
+		return this.#find(isIt)
 	}
 
 	/** What `--pbx` names now. Machines that were known keep their state. */
@@ -76,10 +144,14 @@ export class Targets implements Timed, ProberRooms {
 		this.#all = found.map((one) => {
 			const target = known.get(targetKey(one))
 			known.delete(targetKey(one))
-			if (target === undefined)
-				return fresh[fresh.push(new Target(one, this.#context.settings.pbxListener, this, now)) - 1]!
-			return Object.assign(target, { name: one.name, rank: one.rank, weight: one.weight })
+			const { name, rank, weight, tcpPort } = one
+			if (target !== undefined) return Object.assign(target, { name, rank, weight, tcpPort })
+			const sender = this.#context.pbx.sender(one.transport) ?? this.#context.pbx.usual
+			return fresh[fresh.push(new Target(one, sender, this, now)) - 1]!
 		})
+		/* a machine that `--pbx` names over both */
+		for (const target of this.#all)
+			if (target.transport === 'udp') target.tcpPort ??= this.#all.find((one) => isTcpOf(one, target))?.port
 		this.#part([...known.values()], now)
 		this.#index()
 		for (const target of fresh) this.#prober.begin(target, now)
@@ -138,8 +210,17 @@ export class Targets implements Timed, ProberRooms {
 
 	#index(): void {
 		this.#byFlow.clear()
-		for (const target of [...this.#gone, ...this.#all])
-			this.#byFlow.set(`${this.#context.settings.pbxListener}|${targetKey(target)}`, target)
+		const callers = new Set<string>()
+		for (const target of [...this.#gone, ...this.#all]) {
+			this.#byFlow.set(placeOf(target.to), target)
+			callers.add(`${target.transport}|${target.address}`)
+			if (target.tcpPort !== undefined) callers.add(`tcp|${target.address}`)
+		}
+		this.#callers = callers
+		for (const flow of this.#connections.values()) {
+			const target = this.#byFlow.get(placeOf(flow))
+			if (target !== undefined) this.#byFlow.set(flow.key, target)
+		}
 		this.#choose()
 	}
 
@@ -156,15 +237,20 @@ export class Targets implements Timed, ProberRooms {
 			target.since = now
 			this.#choose()
 		}
-		for (const action of row.do) this.#act(target, action, now)
+		for (const action of row.do) this.#act(target, event, action, now)
 	}
 
-	#act(target: Target, action: TargetAction, now: number): void {
+	#act(target: Target, event: TargetEvent, action: TargetAction, now: number): void {
 		switch (action) {
 			case 'probe':
 				return this.#prober.hurry(target, now)
+			case 'hangUp':
+				/* what is lost on the way there is sent again later and later: a new connection is sooner */
+				for (const flow of this.#connections.values())
+					if (this.#byFlow.get(flow.key) === target) this.#context.close(flow)
+				return
 			case 'tellDown':
-				return this.#tellDown(target)
+				return this.#tellDown(target, event === 'refused' ? `no connection: ${target.refusal}` : 'it gives no answer')
 			case 'tellUp':
 				return this.#tellUp(target)
 			case 'rest':
@@ -178,19 +264,28 @@ export class Targets implements Timed, ProberRooms {
 		}
 	}
 
-	#tellDown(target: Target): void {
+	#tellDown(target: Target, because: string): void {
 		if (target.downBecause !== undefined) return
-		target.downBecause = target.state === 'resting' ? 'it said 503 with Retry-After' : 'it gives no answer'
-		const { name, address, port, downBecause } = target
-		this.#context.event('pbx-down', { name, address, port, reason: downBecause })
+		target.downBecause = target.state === 'resting' ? 'it said 503 with Retry-After' : because
+		const { name, transport, address, port, downBecause } = target
+		this.#context.event('pbx-down', { name, transport, address, port, reason: downBecause })
 	}
 
 	#tellUp(target: Target): void {
 		if (target.downBecause === undefined) return
 		target.downBecause = undefined
-		const { name, address, port } = target
-		this.#context.event('pbx-up', { name, address, port })
+		const { name, transport, address, port } = target
+		this.#context.event('pbx-up', { name, transport, address, port })
 	}
+}
+
+/** The key of datagrams from there, and what connections to there begin with. */
+function placeOf({ listener, address, port }: Destination): string {
+	return `${listener}|${address}|${port}`
+}
+
+function isTcpOf({ transport, address }: Target, udp: Target): boolean {
+	return transport === 'tcp' && address === udp.address
 }
 
 /** Of those in the order of their ranks, the ones of the first rank. */

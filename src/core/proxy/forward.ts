@@ -66,8 +66,10 @@ export function viaValue(context: Context, listener: number, branch: string): st
  * the two sides do not reach us at the same address (RFC 5658 §5.2): each side finds its own on top.
  */
 export function addRecordRoute(context: Context, edit: Edit, from: number, to: number, routeToken: string): void {
-	if (from !== to) edit.push(Header.RecordRoute, `<sip:${routeToken}${context.ownAt(from).routeEnd}`)
-	edit.push(Header.RecordRoute, `<sip:${routeToken}${context.ownAt(to).routeEnd}`)
+	const own = context.ownAt(to).routeEnd
+	const other = context.ownAt(from).routeEnd
+	if (other !== own) edit.push(Header.RecordRoute, `<sip:${routeToken}${other}`)
+	edit.push(Header.RecordRoute, `<sip:${routeToken}${own}`)
 }
 
 /** §16.6 step 8: unique, and with what RFC 5393 §4.2.1 needs to tell a loop from a spiral. */

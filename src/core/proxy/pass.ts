@@ -41,6 +41,8 @@ export interface PassOptions {
 	readonly observer: PassObserver | undefined
 	/** The agent who asks it of the PBX. */
 	readonly aor?: string
+	/** Of what may go to any machine of the PBX: it as it goes to that one. */
+	readonly bytesFor?: (machine: Target, branch: string) => Uint8Array
 }
 
 export class Pass implements HopUser, Timed {
@@ -71,13 +73,22 @@ export class Pass implements HopUser, Timed {
 		this.#options = options
 	}
 
-	forward(branch: string, bytes: Uint8Array, to: Destination, now: number): void {
-		this.#client = this.#transactions.open(branch, this.#request.method, bytes, to, this, now)
+	/** `pbx`: it is a machine of the PBX. */
+	forward(branch: string, bytes: Uint8Array, to: Destination, now: number, pbx?: PbxRequests): void {
+		const { method } = this.#request
+		this.#client =
+			pbx === undefined
+				? this.#transactions.open(branch, method, bytes, to, this, now)
+				: pbx.send(branch, method, bytes, to, this, now)
 	}
 
 	/** The same to whichever machine of the PBX answers. */
-	ask(pbx: PbxRequests, branch: string, bytes: Uint8Array, first: Target, now: number): void {
-		this.#client = pbx.open(branch, bytes, first, this, now)
+	ask(pbx: PbxRequests, branch: string, first: Target, now: number): void {
+		this.#client = pbx.open(branch, first, this, now)
+	}
+
+	bytesFor(machine: Target, branch: string): Uint8Array {
+		return this.#options.bytesFor!(machine, branch)
 	}
 
 	get method(): string {
@@ -124,6 +135,13 @@ export class Pass implements HopUser, Timed {
 		else this.#transactions.abandon(this.server)
 		this.#end()
 		this.#options.observer?.answered(408, undefined, now, undefined)
+	}
+
+	/** RFC 3261 §16.9: as if the answer were 503. */
+	unreachable(_client: ClientTransaction, now: number): void {
+		this.#fail(this.#state === 'waiting' || this.#state === 'proceeding' ? 503 : 487, now)
+		this.#end()
+		this.#options.observer?.answered(503, undefined, now, undefined)
 	}
 
 	/** RFC 3261 §16.10: the caller gives up; the CANCEL itself has its 200 already. */

@@ -71,7 +71,8 @@ export class Passes {
 	}
 
 	serve(request: SipMessage, source: Flow, symmetric: boolean): ServerTransaction {
-		return this.#transactions.serve(request, answerDestination(request, source, symmetric))
+		const isSymmetric = symmetric || this.#context.isReliable(source)
+		return this.#transactions.serve(request, answerDestination(request, source, isSymmetric))
 	}
 
 	/** A request that is about to be forwarded; an INVITE gets its 100 at once. */

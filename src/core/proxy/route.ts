@@ -7,9 +7,6 @@ import { parseUri, type SipUri, uriParam } from '../../sip/uri.ts'
 import type { OwnAddress } from '../addresses.ts'
 import type { Context } from '../context.ts'
 
-/** RFC 3261 §19.1.2, of the PBX. */
-export const DEFAULT_PORT = 5060
-
 export interface OwnRoute {
 	/** How many Route values at the top are ours. */
 	readonly count: number

@@ -183,7 +183,7 @@ export class ToDevice implements DeviceRequests {
 	}
 
 	#options(asked: DeviceRequest, device: Device): PassOptions {
-		const stableContact = this.#calls.stableContact(device.agent.aor)
+		const stableContact = this.#calls.stableContact(device.agent.aor, asked.source.listener)
 		return { stableContact, observer: asked }
 	}
 

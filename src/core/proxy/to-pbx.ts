@@ -1,12 +1,14 @@
 /** RFC 3261 §16.5 and §16.6 for what an agent's phone asks: it goes to the PBX, and nowhere else. */
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
-import { hostPort, parseUri, withoutParams } from '../../sip/uri.ts'
+import { hostPort, parseUri, type SipUri, uriParam, withoutParams } from '../../sip/uri.ts'
 import type { Destination } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { Filter, Name } from '../filter/filter.ts'
 import type { PbxAddress } from '../inputs.ts'
+import type { Flow } from '../model.ts'
 import type { PbxRequests } from '../pbx/hops.ts'
+import { defaultPort, type PbxTransport } from '../pbx/sides.ts'
 import type { Target } from '../pbx/target.ts'
 import type { Agent, BoundFlow, Device } from '../registrar/devices.ts'
 import type { CallView } from '../snapshot.ts'
@@ -23,7 +25,7 @@ import {
 } from './forward.ts'
 import { endingOf, type PassObserver } from './pass.ts'
 import { type Passes, RETRY_SOON } from './passes.ts'
-import { DEFAULT_PORT, nextRoute, type OwnAddresses, type OwnRoute, removeOwnRoute, targetOf } from './route.ts'
+import { nextRoute, type OwnAddresses, type OwnRoute, removeOwnRoute, targetOf } from './route.ts'
 
 export class ToPbx {
 	readonly #context: Context
@@ -74,30 +76,44 @@ export class ToPbx {
 		observer: PassObserver | undefined,
 		now: number,
 	): void {
-		const { flow } = bound
-		const { pbxListener } = this.#context.settings
 		const peer = request.toTag === '' ? undefined : this.#dialogPeer(request, route, device.agent)
 		const machine = peer === undefined ? this.#machineFor(device.agent) : undefined
 		const to = peer ?? machine?.to
-		if (to === undefined) return this.#passes.refuse(request, flow, 503, now)
+		if (to === undefined) return this.#passes.refuse(request, bound.flow, 503, now)
 		const branch = newBranch(this.#context, request)
-		const edit = forwardEdit(this.#context, request, flow, pbxListener, branch).uri(
-			this.#pbxUri(route.strictUri ?? request.uri),
-		)
+		const asked: Asked = {
+			request,
+			flow: bound.flow,
+			device,
+			route,
+			isWish: this.#filter.prefersAnother(request, bound),
+		}
+		if (request.method === 'ACK') return this.#context.send(to, this.#bytes(asked, to.listener, branch))
+		const { aor } = device.agent
+		/* a dialog lives in one machine, and nowhere else (RFC 3261 §12) */
+		if (machine === undefined || request.toTag !== '') {
+			const pass = this.#passes.pass(request, bound.flow, true, { stableContact: undefined, observer, aor })
+			return pass.forward(branch, this.#bytes(asked, to.listener, branch), to, now, this.#pbx)
+		}
+		const bytesFor = (one: Target, own: string) => this.#bytes(asked, one.to.listener, own)
+		const pass = this.#passes.pass(request, bound.flow, true, { stableContact: undefined, observer, aor, bytesFor })
+		pass.ask(this.#pbx, branch, machine, now)
+	}
+
+	/** RFC 3261 §16.6 for a machine that is sent to by this listener or connector. */
+	#bytes({ request, flow, device, route, isWish }: Asked, listener: number, branch: string): Uint8Array {
+		const edit = forwardEdit(this.#context, request, flow, listener, branch)
+		edit.uri(this.#pbxUri(route.strictUri ?? request.uri))
 		removeOwnRoute(edit, request, route)
 		if (needsRecordRoute(request.method))
-			addRecordRoute(this.#context, edit, flow.listener, pbxListener, device.routeToken)
-		masqueradeContact(edit, request, this.#calls.stableContact(device.agent.aor))
+			addRecordRoute(this.#context, edit, flow.listener, listener, device.routeToken)
+		masqueradeContact(edit, request, this.#calls.stableContact(device.agent.aor, listener))
 		/* RFC 3325 §6: identity asserted by a phone is no assertion */
 		edit.remove(Header.PAssertedIdentity).remove(Header.RemotePartyId)
-		if (this.#filter.prefersAnother(request, bound)) edit.remove(Header.PPreferredIdentity)
+		if (isWish) edit.remove(Header.PPreferredIdentity)
 		stripPushParams(edit, request)
 		tellClient(this.#context, edit, flow)
-		if (request.method === 'ACK') return this.#context.send(to, edit.finish())
-		const pass = this.#passes.pass(request, flow, true, { stableContact: undefined, observer, aor: device.agent.aor })
-		/* a dialog lives in one machine, and nowhere else (RFC 3261 §12) */
-		if (machine === undefined || request.toTag !== '') pass.forward(branch, edit.finish(), to, now)
-		else pass.ask(this.#pbx, branch, edit.finish(), machine, now)
+		return edit.finish()
 	}
 
 	/** The one that has the agent's registration, while it lives; else the one that would get its REGISTER now. */
@@ -117,10 +133,15 @@ export class ToPbx {
 	#pbxAt(text: string, made: PbxAddress | undefined): Destination | undefined {
 		const uri = parseUri(text)
 		if (uri === undefined) return undefined
-		const port = uri.port || DEFAULT_PORT
+		const { pbx } = this.#context
+		const { targets } = this.#pbx
+		const transport = transportOf(uri)
+		const port = uri.port || defaultPort(transport)
+		const named = targets.at(uri.host, port, transport) ?? targets.named(uri.host, uri.port, made)
+		if (named !== undefined) return named.to
 		if (this.#filter.isTrustedAddress(uri.host, port))
-			return { listener: this.#context.settings.pbxListener, address: uri.host, port }
-		return this.#pbx.targets.named(uri.host, uri.port, made)?.to
+			return { listener: pbx.sender(transport) ?? pbx.sender('udp') ?? pbx.usual, address: uri.host, port }
+		return targets.connectedAt(uri.host)?.to
 	}
 
 	/** A phone that dials `sip:600@gateway` means the domain. */
@@ -174,4 +195,21 @@ export class ToPbx {
 			},
 		}
 	}
+}
+
+/** A request of a phone that goes to the PBX, or to several of its machines one after the other. */
+interface Asked {
+	readonly request: SipMessage
+	readonly flow: Flow
+	readonly device: Device
+	readonly route: OwnRoute
+	/** It wishes for the name of another agent. */
+	readonly isWish: boolean
+}
+
+/** RFC 3261 §19.1.4: what a URI says of it; undefined where it says nothing that the PBX is spoken to over. */
+function transportOf({ scheme, params }: SipUri): PbxTransport | undefined {
+	if (scheme === 'sips') return 'tls'
+	const said = uriParam(params, 'transport')?.toLowerCase()
+	return said === 'udp' || said === 'tcp' || said === 'tls' ? said : undefined
 }

@@ -22,6 +22,9 @@ import { isComplete } from './push-params.ts'
 /** Seconds a phone waits before it tries again when its binding could not be stored. */
 const RETRY_AFTER_SEC = 10
 
+/** And where no machine of the PBX can be connected to: one is tried every few seconds. */
+const RETRY_SOON = [['Retry-After', '5']] as const
+
 export interface RegisterObserver {
 	/** The PBX's final answer: what the filter counts. */
 	registerAnswered(flow: Flow, aor: string, status: number, hadCredentials: boolean, stale: boolean, now: number): void
@@ -46,7 +49,8 @@ export interface RelayParts {
 	pending(aor: string): Iterable<Registration>
 	/** The PBX has answered it, or never will. */
 	answered(registration: Registration): void
-	stableContact(user: string): string
+	/** As it is known to machines that are sent to by this listener or connector. */
+	stableContact(user: string, listener: number): string
 }
 
 /** One REGISTER under way: relaying → committing → over. */
@@ -89,17 +93,21 @@ export class Registration implements HopUser, CommitWaiter {
 
 	forward(first: Target, now: number): void {
 		const { context, pbx } = this.#relay
-		const branch = newBranch(context, this.#request)
-		const edit = forwardEdit(context, this.#request, this.#flow, context.settings.pbxListener, branch)
+		pbx.open(newBranch(context, this.#request), first, this, now)
+	}
+
+	bytesFor({ to }: Target, branch: string, now: number): Uint8Array {
+		const { context } = this.#relay
+		const edit = forwardEdit(context, this.#request, this.#flow, to.listener, branch)
 		/* baresip preloads a Route that names us; a REGISTER goes to the PBX and nowhere else */
 		edit.remove(Header.Route)
 		/* RFC 3261 §10.2: the domain, whatever the phone wrote; else it could have the PBX relay it elsewhere */
 		if (this.#request.requestUri?.host !== context.settings.domain) edit.uri(`sip:${context.settings.domain}`)
-		this.#rewriteContact(edit, now)
+		this.#rewriteContact(edit, to.listener, now)
 		if (this.#isOutbound) removeOutbound(edit, this.#request)
 		for (const provider of this.#caps) edit.append('Feature-Caps', featureCaps(provider))
 		tellClient(context, edit, this.#flow)
-		pbx.open(branch, edit.finish(), first, this, now)
+		return edit.finish()
 	}
 
 	response(client: ClientTransaction, answer: SipMessage, now: number): void {
@@ -135,6 +143,15 @@ export class Registration implements HopUser, CommitWaiter {
 		this.#relay.transactions.abandon(this.#server)
 	}
 
+	/** RFC 3261 §16.9. */
+	unreachable(_transaction: ClientTransaction, now: number): void {
+		const { context, observer } = this.#relay
+		this.#relay.answered(this)
+		observer.pbxTimedOut(now)
+		const options = { toTag: context.toTag(), rows: RETRY_SOON }
+		this.#server.respond(503, response(this.#request, this.#flow, 503, options), now)
+	}
+
 	committed(now: number): void {
 		this.#server.respond(this.#answerStatus, this.#answer!, now)
 		this.#released(now)
@@ -160,10 +177,10 @@ export class Registration implements HopUser, CommitWaiter {
 	// — towards the PBX —
 
 	/** RFC 3261 §10.2: one Contact, a function of the agent alone. */
-	#rewriteContact(edit: Edit, now: number): void {
+	#rewriteContact(edit: Edit, listener: number, now: number): void {
 		if (this.#asked.kind !== 'bindings') return
 		const expiresSec = this.#expiresAtPbx(this.#asked.contacts, now)
-		const contact = this.#relay.stableContact(this.#user)
+		const contact = this.#relay.stableContact(this.#user, listener)
 		edit.set(Header.Contact, `<${contact}>;expires=${expiresSec}`)
 		if (this.#request.find(Header.Expires) >= 0) edit.set(Header.Expires, `${expiresSec}`)
 	}
@@ -212,12 +229,13 @@ export class Registration implements HopUser, CommitWaiter {
 	#accepted(client: ClientTransaction, answer: SipMessage, now: number): void {
 		const { context } = this.#relay
 		context.counters.registersAccepted++
-		const grantedSec = grantedIn(answer, this.#relay.stableContact(this.#user))
+		const machine = this.#relay.pbx.targets.to(client.to)
+		const grantedSec = grantedIn(answer, this.#relay.stableContact(this.#user, (machine ?? client).to.listener))
 		const bindings = new Bindings(this.#relay, this.#request, this.#flow, this.aor, now)
 		const contacts = bindings.apply(this.#asked, grantedSec)
 		this.#bound = bindings.bound
 		const agent = this.#relay.devices.agent(this.aor)
-		if (agent !== undefined) agent.home = this.#relay.pbx.targets.at(client.to.address, client.to.port)
+		if (agent !== undefined) agent.home = machine
 		this.#answerStatus = answer.status
 		this.#answer = this.#phoneAnswer(answer, contacts, grantedSec)
 		if (bindings.changes.length === 0) return this.#server.respond(answer.status, this.#answer, now)

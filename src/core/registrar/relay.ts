@@ -102,7 +102,7 @@ export class RegisterRelay implements RelayParts {
 		if (pending?.size === 0) this.#pending.delete(registration.aor)
 	}
 
-	stableContact(user: string): string {
-		return `sip:${user}@${this.context.host(this.context.settings.pbxListener)}`
+	stableContact(user: string, listener: number): string {
+		return `sip:${user}${this.context.ownAt(listener).contactEnd}`
 	}
 }

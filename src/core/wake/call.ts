@@ -11,7 +11,6 @@ import type { PushResultInput } from '../inputs.ts'
 import type { Flow, HeldBranch, HeldCallRecord } from '../model.ts'
 import { newBranch } from '../proxy/forward.ts'
 import type { Device } from '../registrar/devices.ts'
-import { AnswerCopies } from './answer-copies.ts'
 import { bestOf } from './best.ts'
 import type { BranchState } from './branch.ts'
 import { breadthOf, sharesOf } from './breadth.ts'
@@ -76,7 +75,7 @@ export class AgentCall implements BranchOwner, Timed {
 		this.#holdTime = new HoldTime(invite, record.receivedAt, calls.context.settings.holdMs, record.holdUntil)
 		this.#patience = new Patience(calls.context, this)
 		this.#holdEnds = new Deadline<Due>({ owner: this, event: 'hold' })
-		this.caller = new Caller(calls.context, server, invite, source, record.toTag, calls.stableContact(agent))
+		this.caller = new Caller(calls, server, invite, source, record.toTag, agent)
 	}
 
 	/** A call that just came: one branch for each device. */
@@ -367,8 +366,7 @@ export class AgentCall implements BranchOwner, Timed {
 		this.#reasons = ANSWERED_ELSEWHERE
 		this.#close('answered', now)
 		/* what may still come of it are copies of the 2xx: they need the caller's transaction, not the whole call */
-		if (branch.client !== undefined)
-			branch.client.user = new AnswerCopies(calls.context, this.server, calls.stableContact(this.agent))
+		if (branch.client !== undefined) branch.client.user = this.caller.copies
 	}
 
 	#passBest(answer: SipMessage, now: number): void {

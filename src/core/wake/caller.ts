@@ -6,6 +6,8 @@ import type { ServerTransaction } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { Flow } from '../model.ts'
 import { hasNextVia, phoneAnswer } from '../proxy/pass.ts'
+import { AnswerCopies } from './answer-copies.ts'
+import type { Calls } from './calls.ts'
 import { type CallerIdentity, callerOf } from './payload.ts'
 
 export class Caller {
@@ -20,20 +22,13 @@ export class Caller {
 	/** It was told that a phone rings. */
 	ringing = false
 
-	constructor(
-		context: Context,
-		server: ServerTransaction,
-		invite: SipMessage,
-		source: Flow,
-		toTag: string,
-		stableContact: string,
-	) {
-		this.#context = context
+	constructor(calls: Calls, server: ServerTransaction, invite: SipMessage, source: Flow, toTag: string, agent: string) {
+		this.#context = calls.context
 		this.#server = server
 		this.#invite = invite
 		this.#source = source
 		this.#toTag = toTag
-		this.#stableContact = stableContact
+		this.#stableContact = calls.stableContact(agent, source.listener)
 	}
 
 	/** Who calls, as the push and the page show it. */
@@ -49,6 +44,11 @@ export class Caller {
 		const status = answer.status === 503 ? 500 : answer.status
 		const bytes = phoneAnswer(this.#context, this.#server, this.#invite, answer, this.#stableContact)
 		this.#server.respond(status, bytes, now)
+	}
+
+	/** Who passes copies of the 2xx on when the call itself is forgotten. */
+	get copies(): AnswerCopies {
+		return new AnswerCopies(this.#context, this.#server, this.#stableContact)
 	}
 
 	/** The gateway answers itself. */

@@ -6,7 +6,6 @@ import { detached } from '../../sip/latin1.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import { parse } from '../../sip/parse.ts'
 import type { Destination, ServerTransaction, Transactions } from '../../transaction/transactions.ts'
-import { answerDestination } from '../../transaction/transactions.ts'
 import type { Context } from '../context.ts'
 import type { Flow, HeldCallRecord, PushOutcomeRecord } from '../model.ts'
 import { type OwnAddresses, type OwnRoute, ownRoute } from '../proxy/route.ts'
@@ -22,6 +21,7 @@ import { readCallToken } from './call-token.ts'
 import type { Branch, Opening } from './device-branch.ts'
 import { Pushes } from './pushes.ts'
 import { reasonWord } from './reasons.ts'
+import { sourceAgain } from './source-again.ts'
 import { WakeTimes } from './wake-times.ts'
 
 /** Calls to agents at once, ghosts included: about 8 kB each. Beyond it the PBX gets 503 and tries elsewhere. */
@@ -144,9 +144,8 @@ export class Calls {
 	takeUp(record: HeldCallRecord, now: number): void {
 		const invite = parse(record.invite)
 		if (invite.fault !== undefined) return
-		/* --listen may have changed */
-		const source = { ...record.source, listener: this.context.settings.pbxListener }
-		const server = this.transactions.serve(invite, answerDestination(invite, source, false))
+		const { source, answerTo } = sourceAgain(this.context, record.source, invite)
+		const server = this.transactions.serve(invite, answerTo)
 		const call = new AgentCall(this, server, invite, source, record.agent, record)
 		this.#add(call)
 		/* the caller of an ended call has its answer; else this 100 goes out again for a retransmitted INVITE */
@@ -300,10 +299,9 @@ export class Calls {
 		return views
 	}
 
-	/** The one Contact the PBX knows for the agent (invariant: a function of the agent alone). */
-	stableContact(aor: string): string {
-		const at = aor.lastIndexOf('@')
-		return `${aor.slice(0, at)}@${this.context.host(this.context.settings.pbxListener)}`
+	/** The one Contact the PBX knows for the agent (invariant: a function of the agent and of the transport to the PBX alone). */
+	stableContact(aor: string, listener: number): string {
+		return `${aor.slice(0, aor.lastIndexOf('@'))}${this.context.ownAt(listener).contactEnd}`
 	}
 
 	ownRoute(message: SipMessage): OwnRoute {
