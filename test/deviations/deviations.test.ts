@@ -5,6 +5,7 @@ import { Header } from '../../src/sip/headers.ts'
 import { parse } from '../../src/sip/parse.ts'
 import { MAX_LINGERING, SIXTY_FOUR_T1 } from '../../src/transaction/timers.ts'
 import { type ClientUser, type Due, Transactions } from '../../src/transaction/transactions.ts'
+import { targetOf } from '../core/target.ts'
 import { octets, parsed, sample } from '../sip/sample.ts'
 import { flow, GATEWAY, of, only, PBX, Rig } from './rig.ts'
 
@@ -448,6 +449,32 @@ function strangerRows(method: string): string[] {
 		`CSeq: 1 ${method}`,
 	]
 }
+
+test('what is too large for UDP stays on the flow of a phone, and an ACK on UDP', () => {
+	const rig = new Rig({
+		trust: [`${PBX.address}/32`],
+		advertised: (['UDP', 'TCP', 'TCP'] as const).map((transport) => ({ host: '192.0.2.1', port: 5060, transport })),
+		pbxSides: [
+			{ transport: 'udp', listener: 0, sender: 0 },
+			{ transport: 'tcp', listener: 1, sender: 2 },
+		],
+	})
+	rig.core.handle({ type: 'pbx-resolved', targets: [targetOf(PBX, { tcpPort: 5080 })] }, rig.now)
+	rig.bind(PHONE)
+	const much = `X-Much: ${'x'.repeat(1_300)}`
+	expect(only(of(rig.invite({ extra: [much] }), 'INVITE')).to).toBe('198.51.100.7 40000')
+	const request = (method: string, ...extra: readonly string[]) =>
+		rig.receive(PHONE, `${method} sip:600@192.0.2.10 SIP/2.0`, [
+			`Via: SIP/2.0/UDP 198.51.100.7:40000;rport;branch=z9hG4bK${method}${extra.length}`,
+			...['From: <sip:1001@pbx.example>;tag=a', 'Call-ID: out', `CSeq: 1 ${method}`, CONTACT_OF_PHONE, ...extra],
+		])
+	const invite = only(of(request('INVITE', 'To: <sip:600@pbx.example>', much), 'INVITE'))
+	expect(invite.to).toBe('192.0.2.10 5080')
+	const [ok] = of(rig.answer(invite, '200 OK', ['Contact: <sip:600@192.0.2.10>']), 200)
+	const routes = ok!.message.rows(Header.RecordRoute).map((route) => `Route: ${route}`)
+	const ack = only(of(request('ACK', 'To: <sip:600@pbx.example>;tag=far', ...routes, much), 'ACK'))
+	expect(ack.to).toBe('192.0.2.10 5060')
+})
 
 test('what is meant for a closed connection opens none: it waits for the phone, or goes nowhere', () => {
 	const rig = new Rig({ advertised: UDP_AND_TLS })

@@ -109,10 +109,10 @@ export class Caller {
 	}
 
 	/** @returns its Call-ID */
-	call(): string {
+	call(rows: readonly string[] = []): string {
 		const callId = `call-${this.calls.size}`
 		this.calls.set(callId, 0)
-		this.#send('INVITE', `sip:600@${DOMAIN}`, `<sip:600@${DOMAIN}>`, callId, [])
+		this.#send('INVITE', `sip:600@${DOMAIN}`, `<sip:600@${DOMAIN}>`, callId, rows)
 		return callId
 	}
 

@@ -67,7 +67,7 @@ export class Exchange extends Hearer {
 	readonly pbx: Pbx
 
 	/** `Kind`: {@link Pbx}, or one that differs from it. */
-	constructor(line: Line, Kind: typeof Pbx = Pbx) {
+	constructor(line: Speaker, Kind: typeof Pbx = Pbx) {
 		super(line)
 		this.pbx = new Kind({
 			...{ self: line.endpoint, product: 'Test PBX', random: Math.random, send: line.send, onEvent: this.feed.add },

@@ -7,12 +7,15 @@ import {
 	locate,
 	MAX_SERVICES,
 	MAX_TARGETS,
+	type Reach,
 	ResolveFault,
 	reachOf,
 } from '../../src/resolve/locate.ts'
 import { a, nameServer, naptr, srv, TTL_SEC } from './name-server.ts'
 
-const BOTH = { udp: { four: true, six: true } }
+const ANY = { four: true, six: true }
+const BOTH = { udp: ANY }
+const ALL = { udp: ANY, tcp: ANY, tls: ANY }
 const pbx = (host: string, port?: number, transport?: PbxLocation['transport']): PbxLocation => ({
 	host,
 	port,
@@ -134,6 +137,80 @@ describe('RFC 3263 §4', () => {
 			'0.0 pbx.example 192.0.2.1:5060 w0',
 		])
 		expect(asked).toEqual(['SRV _sip._udp.pbx.example', 'A pbx.example'])
+	})
+
+	test('a transport that is given: the service of that transport, else the addresses with its port', async () => {
+		for (const [transport, service_, port] of [
+			['tcp', '_sip._tcp', 5060],
+			['tls', '_sips._tcp', 5061],
+		] as const) {
+			const { dns, asked } = dnsOf({ 'A pbx.example': ['192.0.2.1'] })
+			const located = await locate(pbx('pbx.example', undefined, transport), ALL, dns)
+			expect(located.candidates).toMatchObject([{ transport, address: '192.0.2.1', port, domain: 'pbx.example' }])
+			expect(asked).toEqual([`SRV ${service_}.pbx.example`, 'A pbx.example'])
+			const named = await locate(pbx('192.0.2.1', undefined, transport), ALL, dnsOf({}).dns)
+			expect(named.candidates).toMatchObject([{ transport, port, domain: '192.0.2.1' }])
+			const known = dnsOf({
+				[`SRV ${service_}.pbx.example`]: [service('one.example', 10, 0, 5070)],
+				'A one.example': ['192.0.2.2'],
+			})
+			expect((await locate(pbx('pbx.example', undefined, transport), ALL, known.dns)).candidates).toMatchObject([
+				/* RFC 5922 §7: the certificate is of the domain that was asked about */
+				{ transport, address: '192.0.2.2', port: 5070, name: 'one.example', domain: 'pbx.example' },
+			])
+		}
+	})
+
+	test('NAPTR says the transport, by order and preference', async () => {
+		const records = {
+			'NAPTR pbx.example': [
+				pointer(20, 5, 'SIP+D2U', '_sip._udp.pbx.example'),
+				pointer(10, 9, 'SIP+D2T', '_sip._tcp.pbx.example'),
+				pointer(10, 5, 'SIPS+D2T', '_sips._tcp.pbx.example'),
+			],
+			'SRV _sip._udp.pbx.example': [service('one.example', 1, 0)],
+			'SRV _sip._tcp.pbx.example': [service('one.example', 1, 0, 5062)],
+			'SRV _sips._tcp.pbx.example': [service('one.example', 1, 0, 5061)],
+			'A one.example': ['192.0.2.1'],
+		}
+		const chosen = async (reach: Reach) => {
+			const { candidates, skipped } = await locate(pbx('pbx.example'), reach, dnsOf(records).dns)
+			return [candidates.map(({ transport, port, tcpPort }) => `${transport} ${port} ${tcpPort}`), skipped.length]
+		}
+		const { udp, tcp } = ALL
+		expect(await chosen(ALL)).toEqual([['tls 5061 undefined'], 0])
+		expect(await chosen({ udp, tcp })).toEqual([['tcp 5062 undefined'], 1])
+		expect(await chosen({ udp })).toEqual([['udp 5060 undefined'], 2])
+	})
+
+	test('without NAPTR: the first transport that SRV has, of UDP the port over TCP as well', async () => {
+		const records = {
+			'SRV _sip._tcp.pbx.example': [service('one.example', 1, 0, 5062), service('three.example', 2, 0)],
+			'A one.example': ['192.0.2.1'],
+			'A two.example': ['192.0.2.2'],
+			'A three.example': ['192.0.2.3'],
+		}
+		const chosen = async (more: Answers) =>
+			(await locate(pbx('pbx.example'), ALL, dnsOf({ ...records, ...more }).dns)).candidates.map(
+				({ transport, address, port, tcpPort }) => `${transport} ${address}:${port} ${tcpPort}`,
+			)
+		expect(await chosen({})).toEqual(['tcp 192.0.2.1:5062 undefined', 'tcp 192.0.2.3:5060 undefined'])
+		const udp = [service('one.example', 1, 0), service('two.example', 2, 0)]
+		const both = ['udp 192.0.2.1:5060 5062', 'udp 192.0.2.2:5060 undefined']
+		expect(await chosen({ 'SRV _sip._udp.pbx.example': udp })).toEqual(both)
+		const pointers = [
+			pointer(1, 1, 'SIP+D2U', '_sip._udp.pbx.example'),
+			pointer(2, 1, 'SIP+D2T', '_sip._tcp.pbx.example'),
+		]
+		expect(await chosen({ 'NAPTR pbx.example': pointers, 'SRV _sip._udp.pbx.example': udp })).toEqual(both)
+	})
+
+	test('a port and no transport is UDP, or what the gateway speaks alone', async () => {
+		const { dns } = dnsOf({ 'A pbx.example': ['192.0.2.1'] })
+		const over = async (reach: Reach) =>
+			(await locate(pbx('pbx.example', 5070), reach, dns)).candidates.map(({ transport }) => transport)
+		expect(await over(ALL)).toEqual(['udp'])
+		expect(await over({ tls: ALL.tls })).toEqual(['tls'])
 	})
 
 	test('a name without a dot is of this machine, not of DNS', async () => {
