@@ -1,12 +1,12 @@
 /**
- * Stops pushes for a while once APNs has refused the key again and again: each would be refused too, and APNs
+ * Stops pushes for a while once a push service has refused its key again and again: each would be refused too, and APNs
  * punishes those who go on. The calls get the same answer at once.
  */
 import type { PushOutcome } from '../core/inputs.ts'
 
-/** Refusals in a row; one or two may be a hiccup of APNs. */
+/** Refusals in a row; one or two may be a hiccup of the service. */
 export const BREAKER_REFUSALS = 5
-/** Short, so that calls work again soon after the operator (or APNs) has put it right. */
+/** Short, so that calls work again soon after the operator (or the service) has put it right. */
 export const BREAKER_PAUSE_MS = 10_000
 
 export class KeyBreaker {
@@ -26,7 +26,7 @@ export class KeyBreaker {
 		if (this.#refusals >= BREAKER_REFUSALS) this.#openUntil = now + BREAKER_PAUSE_MS
 	}
 
-	/** APNs has taken the key. */
+	/** The service has taken the key. */
 	accepted(): void {
 		this.#refusals = 0
 		this.#openUntil = 0

@@ -13,6 +13,7 @@ const PHONE = flow('198.51.100.7', 40_000)
 const OTHER = flow('198.51.100.8', 40_000)
 const SECOND = flow('203.0.113.9', 50_000)
 const UNREGISTERED = { kind: 'gone', status: 410, reason: 'Unregistered', timestampMs: 0 } as const
+const ACCEPTED = { kind: 'accepted', status: 200, environment: 'production' } as const
 const CONTACT_OF_PHONE = 'Contact: <sip:1001@198.51.100.7:40000>'
 
 const UDP_AND_TLS = (['UDP', 'TLS'] as const).map((transport) => ({ host: '192.0.2.1', port: 5060, transport }))
@@ -333,6 +334,17 @@ test('no device is pushed to before its binding lapses', () => {
 	rig.wait(3_601_000)
 	expect(rig.pushes).toEqual([])
 	expect(rig.core.devices.agentCount).toBe(0)
+})
+
+test('a sleeping Android phone gets the INVITE on its connection as the push goes out, and again where it registers', () => {
+	const rig = new Rig({ advertised: UDP_AND_TLS, providers: ['apns', 'fcm'] })
+	rig.bind(connection(1), { provider: 'fcm' })
+	rig.wait(ASLEEP_MS)
+	const first = only(of(rig.invite(), 'INVITE'))
+	expect(rig.pushes).toHaveLength(1)
+	rig.pushed(ACCEPTED)
+	const again = only(of(rig.bind(connection(2), { provider: 'fcm' }), 'INVITE'))
+	expect(again.message.via.branch).toBe(first.message.via.branch)
 })
 
 test('a BYE to a device in the background goes out at once, and again where it registers', () => {

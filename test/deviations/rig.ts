@@ -111,9 +111,12 @@ export class Rig {
 	}
 
 	/** A phone's REGISTER, as far as the gateway; the PBX's copy comes back. */
-	register(phone: Flow, { user = '1001', instance = 'a', params = '', extra = [] as readonly string[] } = {}): Sent {
+	register(
+		phone: Flow,
+		{ user = '1001', instance = 'a', params = '', provider = 'apns', extra = [] as readonly string[] } = {},
+	): Sent {
 		const { address, port } = phone
-		const contact = `sip:${user}@${address}:${port};pn-provider=apns;pn-prid=${TOKEN.slice(0, 60)}${instance.repeat(4)};pn-param=TEAM.com.example.app.voip`
+		const contact = `sip:${user}@${address}:${port};pn-provider=${provider};pn-prid=${TOKEN.slice(0, 60)}${instance.repeat(4)};pn-param=TEAM.com.example.app.voip`
 		const sent = this.receive(phone, 'REGISTER sip:pbx.example SIP/2.0', [
 			`Via: SIP/2.0/UDP ${address}:${port};branch=z9hG4bKr${this.now}${instance}${user}`,
 			`From: <sip:${user}@pbx.example>;tag=r`,
@@ -127,7 +130,7 @@ export class Rig {
 	}
 
 	/** Registered, and awake at that. */
-	bind(phone: Flow, options: { user?: string; instance?: string } = {}): Sent[] {
+	bind(phone: Flow, options: { user?: string; instance?: string; provider?: string } = {}): Sent[] {
 		const relayed = this.register(phone, options)
 		return this.answer(relayed, '200 OK', [`Contact: ${relayed.message.first(Header.Contact)}`])
 	}
