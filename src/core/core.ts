@@ -323,11 +323,20 @@ export class Core {
 	/** Whoever it reached is asleep as far as anybody can tell, and nobody waits for an answer by it. */
 	#flowClosed(flow: Flow, now: number): void {
 		if (this.filter.isPbx(flow)) return this.#pbxConnections.closed(flow, now)
-		for (const device of this.devices.cut(flow)) {
+		const { cut, moved } = this.devices.cut(flow)
+		for (const device of cut) {
 			this.#pings.cut(device, now)
 			this.calls.connectionLost(device, now)
 			this.#router.connectionLost(device, now)
 		}
+		for (const device of moved) this.#connectionMoved(device, now)
+	}
+
+	/** RFC 5626 §7: what was out by the connection goes out by its other one. One that sleeps is waited for as before. */
+	#connectionMoved(device: Device, now: number): void {
+		if (device.reach === 'background') return
+		this.calls.connectionMoved(device, now)
+		this.#router.deviceRegistered(device, now)
 	}
 
 	/** The connection its REGISTER came by may be closed by now. */

@@ -18,7 +18,10 @@ const CONTACT_OF_PHONE = 'Contact: <sip:1001@198.51.100.7:40000>'
 
 const UDP_AND_TLS = (['UDP', 'TLS'] as const).map((transport) => ({ host: '192.0.2.1', port: 5060, transport }))
 /** The phone's nth connection. */
-const connection = (n: number) => ({ ...PHONE, listener: 1, key: `1|${PHONE.address}|${PHONE.port}|${n}` })
+const connection = (n: number) => {
+	const port = PHONE.port + n
+	return { ...PHONE, port, listener: 1, key: `1|${PHONE.address}|${port}|${n}` }
+}
 
 /** Two pings missed. */
 const ASLEEP_MS = 15_000
@@ -326,6 +329,18 @@ test('a phone behind another proxy is registered without outbound, and gets no 4
 		return only(answers).message.first(Header.Require)
 	})
 	expect(promises).toEqual(['outbound', undefined])
+})
+
+test('a phone that is silent on the newest of its flows is woken, and not called by the other', () => {
+	const rig = new Rig({ advertised: UDP_AND_TLS })
+	for (const n of [1, 2]) {
+		const relayed = rig.register(connection(n), { params: `;reg-id=${n}`, extra: ['Supported: outbound'] })
+		rig.answer(relayed, '200 OK', [`Contact: ${relayed.message.first(Header.Contact)}`])
+		rig.wait(1)
+	}
+	const called = of(rig.invite(), 'INVITE')
+	expect([called.map(({ to }) => to), rig.pushes.length]).toEqual([[`${PHONE.address} ${connection(2).port}`], 0])
+	expect([of(rig.wait(2_000), 'INVITE'), rig.pushes.length]).toEqual([[], 1])
 })
 
 test('no device is pushed to before its binding lapses', () => {

@@ -31,6 +31,8 @@ export class Bindings {
 	readonly #observer: BindingParts['observer']
 	readonly #request: SipMessage
 	readonly #flow: Flow
+	/** See {@link outboundRegId}. */
+	readonly #regId: string | undefined
 	readonly #aor: string
 	readonly #now: number
 	/** What is to be stored. */
@@ -38,12 +40,20 @@ export class Bindings {
 	/** The devices it bound. */
 	readonly bound: Device[] = []
 
-	constructor(parts: BindingParts, request: SipMessage, flow: Flow, aor: string, now: number) {
+	constructor(
+		parts: BindingParts,
+		request: SipMessage,
+		flow: Flow,
+		regId: string | undefined,
+		aor: string,
+		now: number,
+	) {
 		this.#context = parts.context
 		this.#devices = parts.devices
 		this.#observer = parts.observer
 		this.#request = request
 		this.#flow = flow
+		this.#regId = regId
 		this.#aor = aor
 		this.#now = now
 	}
@@ -62,7 +72,8 @@ export class Bindings {
 			/* the phone never gets more than it asked for, nor more than the PBX gave */
 			const sec = Math.min(contact.expiresSec, grantedSec ?? contact.expiresSec)
 			if (sec === 0) {
-				if (device !== undefined) this.#remove(device)
+				const keepsOne = contact.expiresSec === 0 && device !== undefined && devices.signOff(device, this.#regId)
+				if (device !== undefined && !keepsOne) this.#remove(device)
 				continue
 			}
 			this.#bind(device, contact, sec, grantedSec ?? sec)
@@ -110,7 +121,7 @@ export class Bindings {
 				reach: 'foreground',
 			})
 		} else {
-			this.#devices.move(device, this.#flow)
+			this.#devices.move(device, this.#flow, this.#regId)
 			device.moveTo(contact.value.uri)
 			/* the environment that was found to work for this token is worth more than the phone's word */
 			device.push = push !== undefined && samePush(device.push, push) ? device.push : push
@@ -147,6 +158,7 @@ export class Bindings {
 			},
 			this.#now,
 		)
+		device.regId = this.#regId
 		this.changes.push({ table: 'device', op: 'put', row: device.record() })
 		this.#context.event('device-registered', {
 			agent: this.#aor,

@@ -29,6 +29,14 @@ export class Agent {
 	}
 }
 
+/** RFC 5626 §3: a second flow of the same instance. */
+export interface SpareFlow {
+	readonly bound: BoundFlow
+	readonly regId: string
+	/** The Contact URI registered by it. */
+	readonly contact: string
+}
+
 /** One installation of the app, bound now. */
 export class Device {
 	readonly id: number
@@ -40,6 +48,10 @@ export class Device {
 	flow: Flow
 	/** Its connection is closed: a push may bring it back, or it comes by itself. Nothing can be sent to it. */
 	isCut = false
+	/** What the phone calls this flow (RFC 5626 §4.1), where it has `outbound`. */
+	regId: string | undefined = undefined
+	/** Another connection of it, the newest but one: it is reached by that where the first is closed. Not stored. */
+	spare: SpareFlow | undefined = undefined
 	push: PushParams | undefined
 	expiresAt: number
 	pbxExpiresAt: number
@@ -89,14 +101,19 @@ export class Device {
 		this.expiry = new Deadline<Due>({ owner, event: `expire ${record.id}` })
 	}
 
-	/** When it last was known to be awake, ms since the epoch: whatever comes by its flow says so. */
+	/** When it last was known to be awake, ms since the epoch: whatever comes by its flows says so. */
 	get lastPongAt(): number | undefined {
-		return Math.max(this.heardAt, this.bound?.heardAt ?? 0) || undefined
+		return Math.max(this.heardAt, this.bound?.heardAt ?? 0, this.spare?.bound.heardAt ?? 0) || undefined
 	}
 
 	/** When it last gave a sign of life, ms since the epoch. */
 	get seenAt(): number {
 		return Math.max(this.lastPongAt ?? 0, this.registeredAt)
+	}
+
+	/** Is one of its flows the one with this key? */
+	isOn(flowKey: string): boolean {
+		return this.flow.key === flowKey || this.spare?.bound.flow.key === flowKey
 	}
 
 	/** It is not heard by that flow any more; what it said there counts on. */
@@ -108,6 +125,7 @@ export class Device {
 	/** Something hangs on its next word. */
 	awaitWord(): void {
 		if (this.bound !== undefined) this.bound.isAwaited = true
+		if (this.spare !== undefined) this.spare.bound.isAwaited = true
 	}
 
 	/** Was this REGISTER sent before the last one accepted (RFC 3261 §10.3 step 7)? */
@@ -175,9 +193,9 @@ export class BoundFlow {
 	add(device: Device): void {
 		const { aor } = device.agent
 		const before = this.devices.get(aor)
-		if (before !== undefined && before !== device) before.unbound()
+		if (before !== undefined && before !== device && before.bound === this) before.unbound()
 		this.devices.set(aor, device)
-		device.bound = this
+		if (device.flow.key === this.flow.key) device.bound = this
 		this.isAwaited = true
 	}
 }

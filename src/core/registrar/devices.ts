@@ -109,25 +109,70 @@ export class Devices implements Timed {
 		return device
 	}
 
-	/** The device is reached by this flow from now on. A connection it leaves is of no use any more. */
-	move(device: Device, flow: Flow): void {
-		const { flow: old, isCut } = device
-		if (old.key !== flow.key) {
-			this.#leave(device)
-			device.flow = flow
-			device.isCut = false
-			if (!isCut && this.#context.isReliable(old) && !this.#flows.has(old.key)) this.#close(old, device)
-		}
+	/**
+	 * The device is reached by this flow from now on. A connection it leaves is of no use any more, unless it has `outbound` there
+	 * under another `reg-id`: then the two newest stay.
+	 */
+	move(device: Device, flow: Flow, regId?: string): void {
+		if (device.flow.key !== flow.key) this.#leaveFor(device, flow, regId)
+		device.regId = regId
+		/* RFC 5626 §6: without a reg-id there is one flow, and each reg-id has one */
+		if (regId === undefined || device.spare?.regId === regId) this.#dropSpare(device)
 		this.#enter(device)
 	}
 
-	/** That connection is closed. Gives the devices that it reached. */
-	cut(flow: Flow): readonly Device[] {
+	#leaveFor(device: Device, flow: Flow, regId: string | undefined): void {
+		const { flow: old, isCut, bound, contact, regId: oldId } = device
+		if (device.spare?.bound.flow.key === flow.key) device.spare = undefined
+		if (!isCut && bound !== undefined && regId !== undefined && oldId !== undefined && oldId !== regId) {
+			this.#dropSpare(device)
+			device.spare = { bound, regId: oldId, contact }
+		} else {
+			this.#leave(device)
+			if (!isCut && this.#context.isReliable(old) && !this.#flows.has(old.key)) this.#close(old, device)
+		}
+		device.flow = flow
+		device.isCut = false
+	}
+
+	/** That connection is closed: the devices that can be reached no more, and those that are now reached by their other one. */
+	cut(flow: Flow): { readonly cut: readonly Device[]; readonly moved: readonly Device[] } {
 		const agents = [...(this.#flows.get(flow.key)?.devices.values() ?? [])].map(({ agent }) => agent)
-		const devices = agents.flatMap((agent) => agent.devices.filter((device) => device.flow.key === flow.key))
+		const devices = agents.flatMap((agent) => agent.devices.filter((device) => device.isOn(flow.key)))
 		this.#context.departed.note(flow.key, devices)
-		for (const device of devices) this.#cut(device)
-		return devices
+		const moved = devices.filter((device) => device.flow.key === flow.key && device.spare !== undefined)
+		const cut = devices.filter(({ spare }) => spare === undefined)
+		for (const device of cut) this.#cut(device)
+		for (const device of devices) if (device.spare !== undefined) this.#lose(device, flow.key)
+		return { cut, moved }
+	}
+
+	/** RFC 5626 §6: the phone signs off by one of its two flows. False: it has no other. */
+	signOff(device: Device, regId: string | undefined): boolean {
+		const { spare } = device
+		if (regId === undefined || spare === undefined) return false
+		if (regId !== spare.regId && regId !== device.regId) return false
+		this.#lose(device, regId === spare.regId ? spare.bound.flow.key : device.flow.key)
+		return true
+	}
+
+	/** Of its two flows the one with this key is no more. */
+	#lose(device: Device, key: string): void {
+		const { bound, regId, contact } = device.spare!
+		device.spare = undefined
+		if (bound.flow.key === key) return this.#leave(device, bound.flow)
+		this.#leave(device)
+		device.flow = bound.flow
+		device.regId = regId
+		device.moveTo(contact)
+		this.#enter(device)
+	}
+
+	#dropSpare(device: Device): void {
+		const flow = device.spare?.bound.flow
+		if (flow === undefined) return
+		this.#lose(device, flow.key)
+		if (!this.#flows.has(flow.key)) this.#close(flow, device)
 	}
 
 	#cut(device: Device): void {
@@ -146,6 +191,7 @@ export class Devices implements Timed {
 	unbind(device: Device, now: number, heir = device.key): void {
 		this.#former.set(`${device.agent.aor} ${heir}`, { id: device.id, wakeTimes: device.wakeTimes })
 		this.#context.deadlines.disarm(device.expiry)
+		if (device.spare !== undefined) this.#lose(device, device.spare.bound.flow.key)
 		this.#leave(device)
 		this.#byId.delete(device.id)
 		const { agent } = device
@@ -193,16 +239,14 @@ export class Devices implements Timed {
 		bound.add(device)
 	}
 
-	#leave(device: Device): void {
-		const bound = this.#flows.get(device.flow.key)
+	#leave(device: Device, { key } = device.flow): void {
+		const bound = this.#flows.get(key)
 		if (bound === undefined || bound.devices.get(device.agent.aor) !== device) return
-		const other = device.agent.devices.find(
-			(candidate) => candidate !== device && candidate.flow.key === device.flow.key,
-		)
-		device.unbound()
+		const other = device.agent.devices.find((candidate) => candidate !== device && candidate.isOn(key))
+		if (device.bound === bound) device.unbound()
 		if (other !== undefined) return bound.add(other)
 		bound.devices.delete(device.agent.aor)
-		if (bound.devices.size === 0) this.#flows.delete(device.flow.key)
+		if (bound.devices.size === 0) this.#flows.delete(key)
 	}
 
 	/** RFC 5626 §5.2: tamper-proof; 80 bits of HMAC, and no map to look it up in. */

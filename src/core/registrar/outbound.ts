@@ -2,9 +2,11 @@
  * RFC 5626: who gets `outbound`. The Contact at the PBX is the gateway's, so that it is first hop and registrar in one: what
  * a registrar would learn from Path (`ob`, the flow token) it knows by itself, and the PBX needs to know nothing of it.
  */
+
 import { headerParam } from '../../sip/address.ts'
 import type { Edit } from '../../sip/edit.ts'
 import { Header } from '../../sip/headers.ts'
+import { detached } from '../../sip/latin1.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import type { Context } from '../context.ts'
 import type { Flow } from '../model.ts'
@@ -21,14 +23,16 @@ export function flowTimerSec(idleMs: number): number {
 }
 
 /**
- * RFC 5626 §6: it names its instance and the flow, says that it knows `outbound`, and no other hop is between. Over UDP it would
- * keep its flow alive by STUN (§4.4.2), which is not answered here.
+ * The `reg-id` of a REGISTER that gets `outbound` (RFC 5626 §6): it names its instance and the flow, says that it knows
+ * `outbound`, and no other hop is between. Over UDP it would keep its flow alive by STUN (§4.4.2), which is not answered here.
  */
-export function isOutbound(context: Context, request: SipMessage, flow: Flow, asked: Asked): boolean {
-	if (!context.isReliable(flow) || asked.kind !== 'bindings' || asked.contacts.length !== 1) return false
-	const [{ deviceKey, value, expiresSec }] = asked.contacts as [(typeof asked.contacts)[0]]
-	if (expiresSec === 0 || !deviceKey.startsWith('i:') || !isRegId(headerParam(value.params, 'reg-id'))) return false
-	return (hasTag(request, Header.Supported) || hasTag(request, Header.Require)) && request.list(Header.Via).length === 1
+export function outboundRegId(context: Context, request: SipMessage, flow: Flow, asked: Asked): string | undefined {
+	if (!context.isReliable(flow) || asked.kind !== 'bindings') return undefined
+	const [contact, another] = asked.contacts
+	if (contact === undefined || another !== undefined || !contact.deviceKey.startsWith('i:')) return undefined
+	const regId = headerParam(contact.value.params, 'reg-id')
+	const knowsIt = hasTag(request, Header.Supported) || hasTag(request, Header.Require)
+	return isRegId(regId) && knowsIt && request.list(Header.Via).length === 1 ? detached(regId) : undefined
 }
 
 /** What is asked of a registrar is done here, and not asked of the PBX as well. */
@@ -40,7 +44,7 @@ export function removeOutbound(edit: Edit, request: SipMessage): void {
 }
 
 /** §4.1: 1 to 2^31-1. */
-function isRegId(text: string | null | undefined): boolean {
+function isRegId(text: string | null | undefined): text is string {
 	return /^\d{1,10}$/.test(text ?? '') && Number(text) >= 1 && Number(text) < 2 ** 31
 }
 

@@ -15,7 +15,7 @@ import { isStale } from './challenge.ts'
 import { type Asked, type AskedContact, DEFAULT_EXPIRES_SEC, grantedIn } from './contact.ts'
 import type { Device, Devices } from './devices.ts'
 import { claimedByAnother, featureCaps, PNSREG_SEC, providersFor } from './feature-caps.ts'
-import { flowTimerSec, isOutbound, OUTBOUND, removeOutbound } from './outbound.ts'
+import { flowTimerSec, OUTBOUND, outboundRegId, removeOutbound } from './outbound.ts'
 import { purrOf } from './purr.ts'
 import { isComplete } from './push-params.ts'
 
@@ -66,7 +66,8 @@ export class Registration implements HopUser, CommitWaiter {
 	readonly #user: string
 	readonly #asked: Asked
 	readonly #caps: readonly PushProvider[]
-	readonly #isOutbound: boolean
+	/** Where it gets `outbound`. */
+	readonly #regId: string | undefined
 	#answer: Uint8Array | undefined = undefined
 	#answerStatus = 0
 	#bound: readonly Device[] = []
@@ -88,7 +89,7 @@ export class Registration implements HopUser, CommitWaiter {
 		this.#user = user
 		this.#asked = asked
 		this.#caps = this.#promisedCaps()
-		this.#isOutbound = isOutbound(relay.context, request, flow, asked)
+		this.#regId = outboundRegId(relay.context, request, flow, asked)
 	}
 
 	forward(first: Target, now: number): void {
@@ -104,7 +105,7 @@ export class Registration implements HopUser, CommitWaiter {
 		/* RFC 3261 §10.2: the domain, whatever the phone wrote; else it could have the PBX relay it elsewhere */
 		if (this.#request.requestUri?.host !== context.settings.domain) edit.uri(`sip:${context.settings.domain}`)
 		this.#rewriteContact(edit, to.listener, now)
-		if (this.#isOutbound) removeOutbound(edit, this.#request)
+		if (this.#regId !== undefined) removeOutbound(edit, this.#request)
 		for (const provider of this.#caps) edit.append('Feature-Caps', featureCaps(provider))
 		tellClient(context, edit, this.#flow)
 		return edit.finish()
@@ -190,7 +191,7 @@ export class Registration implements HopUser, CommitWaiter {
 		let longestSec = 0
 		for (const contact of contacts) longestSec = Math.max(longestSec, contact.expiresSec)
 		for (const device of this.#relay.devices.agent(this.aor)?.devices ?? []) {
-			if (contacts.some((contact) => contact.deviceKey === device.key)) continue
+			if (contacts.some(({ deviceKey }) => deviceKey === device.key) && !this.#hasAnotherFlow(device)) continue
 			longestSec = Math.max(longestSec, Math.ceil((device.expiresAt - now) / 1000))
 		}
 		/* a goodbye may overtake the first REGISTER of another device at the PBX, and must not take the agent away from it */
@@ -199,6 +200,12 @@ export class Registration implements HopUser, CommitWaiter {
 			longestSec = Math.min(longestSec, DEFAULT_EXPIRES_SEC)
 		}
 		return longestSec === 0 ? 0 : Math.max(longestSec, this.#relay.context.settings.pbxExpiresSec)
+	}
+
+	/** It signs off by one of two flows. */
+	#hasAnotherFlow({ regId, spare }: Device): boolean {
+		if (spare === undefined || this.#regId === undefined) return false
+		return this.askedSec([]) === 0 && (this.#regId === regId || this.#regId === spare.regId)
 	}
 
 	/** The longest expiry it asks for, other than for the devices of `contacts`. */
@@ -231,7 +238,7 @@ export class Registration implements HopUser, CommitWaiter {
 		context.counters.registersAccepted++
 		const machine = this.#relay.pbx.targets.to(client.to)
 		const grantedSec = grantedIn(answer, this.#relay.stableContact(this.#user, (machine ?? client).to.listener))
-		const bindings = new Bindings(this.#relay, this.#request, this.#flow, this.aor, now)
+		const bindings = new Bindings(this.#relay, this.#request, this.#flow, this.#regId, this.aor, now)
 		const contacts = bindings.apply(this.#asked, grantedSec)
 		this.#bound = bindings.bound
 		const agent = this.#relay.devices.agent(this.aor)
@@ -254,7 +261,7 @@ export class Registration implements HopUser, CommitWaiter {
 		if (grantedSec === undefined || grantedSec >= MIN_PUSH_EXPIRES_SEC) {
 			for (const provider of this.#caps) edit.append('Feature-Caps', this.#promise(provider, grantedSec))
 		}
-		if (this.#isOutbound && this.#bound.length > 0) {
+		if (this.#regId !== undefined && this.#bound.length > 0) {
 			edit.append('Require', OUTBOUND)
 			edit.append('Flow-Timer', `${flowTimerSec(this.#relay.context.settings.idleMs)}`)
 		}

@@ -228,6 +228,14 @@ export class Calls {
 		}
 	}
 
+	/** It is reached by another connection now: the same request follows it there. Who is waited for has to register. */
+	connectionMoved(device: Device, now: number): void {
+		for (const call of [...(this.#byAgent.get(device.agent.aor) ?? [])]) {
+			const branch = call.branches.find(({ deviceId }) => deviceId === device.id)
+			if (branch !== undefined && branch.state !== 'waking' && branch.state !== 'ghost') branch.on('registered', now)
+		}
+	}
+
 	replayed(branch: Branch): void {
 		this.context.counters.ghostsReplayed++
 		this.context.event('ghost-replayed', { agent: branch.device?.agent.aor, device: branch.deviceId })
