@@ -86,10 +86,14 @@ export class Listeners {
 		}
 		const fault = this.#connectors.open()
 		if (fault !== undefined) return fault
-		const { tlsCert, tlsKey, tlsClientCa } = this.#config
-		const files = [...tlsCert, ...tlsKey, ...(tlsClientCa === undefined ? [] : [tlsClientCa])]
+		const files = this.#tlsFiles
 		if (files.length > 0) this.#watch = watchFiles(files, () => this.reload())
 		return undefined
+	}
+
+	get #tlsFiles(): readonly string[] {
+		const { tlsCert, tlsKey, tlsClientCa, pbxCa, pbxCert, pbxKey } = this.#config
+		return [...tlsCert, ...tlsKey, ...[tlsClientCa, pbxCa, pbxCert, pbxKey].filter((path) => path !== undefined)]
 	}
 
 	send({ listener, key, address, port, bytes }: SendEffect): void {
@@ -130,7 +134,7 @@ export class Listeners {
 	reload(): void {
 		let fault = this.#connectors.reload()
 		for (const at of this.#all) if (at.kind !== 'udp') fault ??= at.stream.reload()
-		if (this.#config.tlsCert.length > 0 || fault !== undefined) this.#owner.reloaded(fault)
+		if (this.#tlsFiles.length > 0) this.#owner.reloaded(fault)
 	}
 
 	get views(): readonly ListenerView[] {

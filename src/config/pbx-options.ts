@@ -31,7 +31,7 @@ export const PBX_OPTIONS = {
 		kind: 'path',
 		group: 'PBX',
 		help: 'the certificate shown to a tls PBX that wants one, PEM',
-		doc: 'With its chain. Read anew at SIGHUP, for connections that are opened after it.',
+		doc: 'With its chain. Read anew when it changes and at SIGHUP, for connections that are opened after that.',
 	},
 	pbxKey: {
 		flag: 'pbx-key',

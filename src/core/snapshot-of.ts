@@ -8,7 +8,7 @@ import type { WakeTimes } from './wake/wake-times.ts'
 
 export function snapshotOf(core: Core, now: number): Snapshot {
 	const { context, filter, calls, devices, suspicion, targets } = core
-	const { address, port } = targets.first ?? { address: '', port: 0 }
+	const { transport, address, port } = targets.first ?? { transport: 'udp' as const, address: '', port: 0 }
 	const agents: AgentView[] = []
 	for (const agent of devices.agents)
 		agents.push({
@@ -18,6 +18,7 @@ export function snapshotOf(core: Core, now: number): Snapshot {
 	return {
 		now,
 		pbx: {
+			transport,
 			address,
 			port,
 			/* of several the one that is named; one alone may send from further addresses, too */

@@ -5,6 +5,7 @@ export interface Snapshot {
 	/** ms since the epoch. */
 	readonly now: number
 	readonly pbx: {
+		readonly transport: 'udp' | 'tcp' | 'tls'
 		readonly address: string
 		readonly port: number
 		/** When that machine was last heard. */

@@ -48,7 +48,7 @@ ${figure('Calls held', gauges.callsHeld)}
 ${figure('Calls live', gauges.callsLive)}
 ${figure('Last wake', woken?.wakeMs === undefined ? NOTHING : elapsed(woken.wakeMs))}
 </dl>
-<p class="facts"><span>PBX <b>${hostPort(pbx.address, pbx.port)}</b> ${pbxWord(pbx, clock)}</span>
+<p class="facts"><span>PBX <b>${over(pbx.transport)}${hostPort(pbx.address, pbx.port)}</b> ${pbxWord(pbx, clock)}</span>
 <span>Store ${storeFault === undefined ? html`<span class="good">✓ works</span>` : html`<span class="bad">✗ ${storeFault}</span>`}</span></p>${machineTable(pbx, clock)}`
 }
 

@@ -17,16 +17,17 @@ afterEach(async () => {
 	for (const close of closers.splice(0)) await close()
 })
 
-async function open() {
+async function open(kind: 'udp' | 'tcp' = 'udp') {
 	const ports = portsOf(TEST)
-	const first = new Machine('127.0.0.11', ports.pbx)
-	const second = new Machine('127.0.0.12', ports.pbx)
+	const first = new Machine('127.0.0.11', ports.pbx, kind)
+	const second = new Machine('127.0.0.12', ports.pbx, kind)
 	for (const machine of [first, second]) {
 		await machine.start()
 		closers.push(() => machine.die())
 	}
-	const pbx = [first, second].flatMap(({ address, port }) => ['--pbx', `${address}:${port}`])
-	const world = await World.open(ports, ...pbx, '--pbx-ping', '1s', '--ping-interval', '0')
+	const pbx = [first, second].flatMap(({ address, port }) => ['--pbx', `${kind}:${address}:${port}`])
+	const listen = ['udp', 'tcp'].flatMap((one) => ['--listen', `${one}:127.0.0.1:${ports.sip}`])
+	const world = await World.open(ports, ...listen, ...pbx, '--pbx-ping', '1s', '--ping-interval', '0')
 	closers.push(() => world.close())
 	const caller = await Caller.open('127.0.0.21', { address: '127.0.0.1', port: ports.sip })
 	closers.push(() => caller.close())
@@ -72,6 +73,23 @@ describe.skipIf(binaryAbsent !== undefined)(`a PBX of two machines${because(bina
 		expect([...first.taken].filter((callId) => second.taken.has(callId))).toEqual([])
 		const backAt = [...first.taken].map((callId) => begunAt.get(callId)!).find((at) => at > BACK_AFTER_MS)
 		expect(backAt).toBeLessThan(BACK_AFTER_MS + 2_500)
+		const told = world.log.flatMap((line) => /pbx-(?:down|up)(?=.*127\.0\.0\.11)/.exec(line) ?? [])
+		expect(told).toEqual(['pbx-down', 'pbx-up'])
+	})
+
+	test('over TCP not even those in it are lost that were not answered: its port refuses, and the other one has them', async () => {
+		const { first, second, world, caller } = await open('tcp')
+		const begunAt = await callAtARate(caller, [
+			[DIES_AFTER_MS, () => first.die()],
+			[BACK_AFTER_MS, () => first.start()],
+		])
+		const unanswered = () => [...caller.calls].filter(([, status]) => status === 0)
+		await until('every call has its answer', () => unanswered().length === 0, 8_000).catch(() => {})
+		expect([...caller.calls].filter(([, status]) => status !== 200)).toEqual([])
+		expect(caller.calls.size).toBeGreaterThan(100)
+		expect(second.answered.size).toBeGreaterThan(30)
+		const backAt = [...first.taken].map((callId) => begunAt.get(callId)!).find((at) => at > BACK_AFTER_MS)
+		expect(backAt).toBeLessThan(BACK_AFTER_MS + 4_500)
 		const told = world.log.flatMap((line) => /pbx-(?:down|up)(?=.*127\.0\.0\.11)/.exec(line) ?? [])
 		expect(told).toEqual(['pbx-down', 'pbx-up'])
 	})

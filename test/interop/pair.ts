@@ -4,6 +4,7 @@ import { Header } from '../../src/sip/headers.ts'
 import type { SipMessage } from '../../src/sip/message.ts'
 import { parse } from '../../src/sip/parse.ts'
 import { DOMAIN } from './gateway.ts'
+import { ServerLine } from './server-line.ts'
 
 /** A machine takes a call at once and answers it after this: calls that are in it when it dies are lost. */
 const ANSWER_MS = 150
@@ -25,6 +26,12 @@ function answer(request: SipMessage, status: number, rows: readonly string[] = [
 	].join('\r\n')
 }
 
+/** From one start to the next death. */
+interface Life {
+	send(text: string, to: Place): void
+	end(): void
+}
+
 export class Machine {
 	readonly address: string
 	readonly port: number
@@ -32,31 +39,46 @@ export class Machine {
 	readonly taken = new Set<string>()
 	readonly answered = new Set<string>()
 	registers = 0
-	#socket: Bun.udp.Socket<'buffer'> | undefined = undefined
+	readonly #kind: 'udp' | 'tcp'
+	#life: Life | undefined = undefined
 
-	constructor(address: string, port: number) {
+	constructor(address: string, port: number, kind: 'udp' | 'tcp' = 'udp') {
 		this.address = address
 		this.port = port
+		this.#kind = kind
 	}
 
 	/** Up, or up again. */
 	async start(): Promise<void> {
-		this.#socket = await Bun.udpSocket({
+		this.#life = await (this.#kind === 'udp' ? this.#overUdp() : this.#overTcp())
+	}
+
+	async #overUdp(): Promise<Life> {
+		const socket = await Bun.udpSocket({
 			hostname: this.address,
 			port: this.port,
-			socket: { data: (socket, bytes, port, address) => this.#receive(socket, parse(bytes), port, address) },
+			socket: { data: (_, bytes, port, address) => this.#receive(parse(bytes), { address, port }) },
 		})
+		return { send: (text, { address, port }) => void socket.send(text, port, address), end: () => socket.close() }
+	}
+
+	async #overTcp(): Promise<Life> {
+		const { address, port } = this
+		const line = await ServerLine.open({ kind: 'tcp', address, port })
+		line.connect({ receive: (bytes, from) => this.#receive(parse(bytes), from), tick() {} }, () => 0)
+		return { send: (text, to) => line.send(Buffer.from(text, 'latin1'), to), end: () => line.close() }
 	}
 
 	/** Gone between two packets. */
 	die(): void {
-		this.#socket?.close()
-		this.#socket = undefined
+		this.#life?.end()
+		this.#life = undefined
 	}
 
-	#receive(socket: Bun.udp.Socket<'buffer'>, request: SipMessage, port: number, address: string): void {
+	#receive(request: SipMessage, from: Place): void {
+		const life = this.#life
 		const say = (status: number, rows?: readonly string[]) => {
-			if (this.#socket === socket) socket.send(answer(request, status, rows), port, address)
+			if (this.#life === life) life?.send(answer(request, status, rows), from)
 		}
 		if (request.method === 'REGISTER') {
 			this.registers++
@@ -70,11 +92,12 @@ export class Machine {
 		if (this.taken.has(callId)) return
 		this.taken.add(callId)
 		say(100)
-		const mine = this.#socket
+		const mine = this.#life
 		setTimeout(() => {
-			if (this.#socket !== mine) return
+			if (this.#life !== mine) return
 			this.answered.add(callId)
-			say(200, [`Contact: <sip:600@${this.address}:${this.port}>`])
+			const params = this.#kind === 'udp' ? '' : ';transport=tcp'
+			say(200, [`Contact: <sip:600@${this.address}:${this.port}${params}>`])
 		}, ANSWER_MS)
 	}
 }

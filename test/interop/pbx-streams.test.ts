@@ -142,6 +142,28 @@ describe.skipIf(binaryAbsent !== undefined)(`a PBX on connections${because(binar
 		expect(told).toEqual(['pbx-down', 'pbx-up'])
 	})
 
+	test('over IPv6, on a side of its own', async () => {
+		const ports = portsOf(162)
+		const line = await machine('tcp', ports.own, '::1')
+		const exchange = new Exchange(line)
+		const world = closeAfter(
+			await World.open(
+				ports,
+				...['--listen', `udp:127.0.0.1:${ports.sip}`, '--pbx-listen', `tcp:[::1]:${ports.own + 1}`],
+				...['--pbx', `tcp:[::1]:${ports.own}`, ...NOBODY_ELSE],
+			),
+		)
+		const anna = new Handset('1001', ports.sip, closeAfter(await Line.open('127.0.0.21')))
+		anna.phone.register(now())
+		await anna.next('registered')
+		const all = { ports, line, exchange, world, anna }
+		await calledIn(all)
+		await hungUpByAnna(all, exchange)
+		await calledOut(all, exchange)
+		exchange.pbx.hangup(exchange.pbx.calls.current!, now())
+		await anna.next('ended')
+	})
+
 	test('a connection that breaks while a phone rings costs no call: the answer goes by another one', async () => {
 		const all = await scene('tcp', 156)
 		const { line, exchange, anna } = all

@@ -5,6 +5,7 @@ import type { Certificate } from '../../src/demo/certificate.ts'
 import type { Endpoint } from '../../src/demo/dialog.ts'
 import type { UserAgent } from '../../src/demo/ua.ts'
 import { StreamFramer } from '../../src/sip/frame.ts'
+import { hostPort } from '../../src/sip/uri.ts'
 
 const TICK_MS = 10
 
@@ -92,7 +93,7 @@ export class ServerLine {
 	/** The user agent knows UDP alone: its own Via and Contact say what they go by. */
 	#asStream(text: string): string {
 		const { kind, address, port } = this.#options
-		const own = `${address}:${port}`
+		const own = hostPort(address, port)
 		return text
 			.replace(`SIP/2.0/UDP ${own}`, `SIP/2.0/${kind.toUpperCase()} ${own}`)
 			.replace(/^(Contact: <[^>]*)>/m, (whole, start) => (start.endsWith(own) ? `${start};transport=${kind}>` : whole))

@@ -84,7 +84,10 @@ const MACHINES: readonly PbxTargetView[] = [
 export function snapshot(change: Partial<Snapshot> = {}): Snapshot {
 	return {
 		now: NOW,
-		pbx: { address: '198.51.100.7', port: 5060, lastAnswerAt: NOW - 3000, silent: false, targets: MACHINES },
+		pbx: {
+			...{ transport: 'udp', address: '198.51.100.7', port: 5060, lastAnswerAt: NOW - 3000 },
+			...{ silent: false, targets: MACHINES },
+		},
 		draining: false,
 		storeFault: undefined,
 		agents: agents(3),

@@ -56,12 +56,15 @@ describe('the page', () => {
 	test('says why the gateway is not ready, what ails the store and that the PBX is silent', () => {
 		const broken = snapshot({
 			storeFault: 'The disk is full.',
-			pbx: { address: '2001:db8::7', port: 5060, lastAnswerAt: undefined, silent: true, targets: [] },
+			pbx: {
+				...{ transport: 'tls', address: '2001:db8::7', port: 5061, lastAnswerAt: undefined },
+				...{ silent: true, targets: [] },
+			},
 		})
 		const words = text(page({ snapshot: broken, readiness: { ok: false, sentence: 'The PBX is silent.' } }))
 		expect(words).toContain('✗ Not ready The PBX is silent.')
 		expect(words).toContain('Store ✗ The disk is full.')
-		expect(words).toContain('[2001:db8::7]:5060 ✗ silent , no answer yet')
+		expect(words).toContain('tls:[2001:db8::7]:5061 ✗ silent , no answer yet')
 	})
 
 	test('shows each machine of the PBX where there are several: its state, since when, and its last words', () => {
@@ -70,6 +73,10 @@ describe('the page', () => {
 		expect(words).toContain('one.pbx.example 198.51.100.7:5060 1 50 ✓ up 1 min ago 3 s ago 200')
 		expect(words).toContain('198.51.100.8:5060 2 50 ✗ down 1 min ago never –')
 		const { pbx } = snapshot()
+		const secure = pbx.targets.map((one) => ({ ...one, transport: 'tls' as const }))
+		expect(text(page({ snapshot: snapshot({ pbx: { ...pbx, targets: secure } }) }))).toContain(
+			'tls:198.51.100.8:5060 2',
+		)
 		const alone = snapshot({ pbx: { ...pbx, targets: pbx.targets.slice(0, 1) } })
 		expect(text(page({ snapshot: alone }))).not.toContain('of the PBX')
 	})

@@ -35,8 +35,8 @@ export class Targets implements Timed, ProberRooms {
 	readonly #byFlow = new Map<string, Target>()
 	/** Connections that the gateway opened, by their keys. */
 	readonly #connections = new Map<string, Flow>()
-	/** `<transport>|<address>` of those that may connect to the gateway. */
-	#callers: ReadonlySet<string> = new Set()
+	/** Addresses of those that may connect to the gateway, by transport. */
+	readonly #callers = { udp: new Set<string>(), tcp: new Set<string>(), tls: new Set<string>() } as const
 	/** Those requests go to now: of one rank, used ones if there are any. */
 	#tier: readonly Target[] = []
 
@@ -92,7 +92,7 @@ export class Targets implements Timed, ProberRooms {
 
 	/** May a connection over this transport from this address be one of its machines'? */
 	mayCall(transport: PbxTransport, address: string): boolean {
-		return this.#callers.has(`${transport}|${address}`)
+		return this.#callers[transport].has(address)
 	}
 
 	/** Where a request goes that is too large for UDP; undefined where there is no other way. */
@@ -210,13 +210,12 @@ export class Targets implements Timed, ProberRooms {
 
 	#index(): void {
 		this.#byFlow.clear()
-		const callers = new Set<string>()
+		for (const addresses of Object.values(this.#callers)) addresses.clear()
 		for (const target of [...this.#gone, ...this.#all]) {
 			this.#byFlow.set(placeOf(target.to), target)
-			callers.add(`${target.transport}|${target.address}`)
-			if (target.tcpPort !== undefined) callers.add(`tcp|${target.address}`)
+			this.#callers[target.transport].add(target.address)
+			if (target.tcpPort !== undefined) this.#callers.tcp.add(target.address)
 		}
-		this.#callers = callers
 		for (const flow of this.#connections.values()) {
 			const target = this.#byFlow.get(placeOf(flow))
 			if (target !== undefined) this.#byFlow.set(flow.key, target)

@@ -139,6 +139,7 @@ export class Pass implements HopUser, Timed {
 
 	/** RFC 3261 §16.9: as if the answer were 503. */
 	unreachable(_client: ClientTransaction, now: number): void {
+		if (this.#state === 'over') return
 		this.#fail(this.#state === 'waiting' || this.#state === 'proceeding' ? 503 : 487, now)
 		this.#end()
 		this.#options.observer?.answered(503, undefined, now, undefined)
