@@ -1,368 +1,140 @@
-/** What holds for every stream, whatever it runs over, and for UDP where it can. */
+/** The contract of the transports: what holds for each of them, UDP and streams alike. */
 import { afterEach, describe, expect, test } from 'bun:test'
-import { Prng } from '../../src/lib/prng.ts'
 import { MAX_STREAM_MESSAGE } from '../../src/sip/frame.ts'
-import { openStreamListener } from '../../src/transport/stream.ts'
-import { CLOSE_MS, MAX_TURN_ITEMS, SWEEP_MS } from '../../src/transport/stream-limits.ts'
-import { FAULT_LIMITS } from '../../src/transport/udp.ts'
-import { bytesOf, holds, listen, peer } from './loopback.ts'
-import {
-	type Client,
-	closeAll,
-	dial,
-	dialTcp,
-	KINDS,
-	latin1,
-	listenStream,
-	octets,
-	sip,
-	unwrap,
-	webFrame,
-	wrap,
-} from './streams.ts'
+import { holds } from './loopback.ts'
+import { openRoad, ROADS } from './roads.ts'
+import { closeAll, latin1, sip } from './streams.ts'
 
 afterEach(closeAll)
 
-const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
-
-/** In pieces of 1 to `most` octets, the kernel being given a chance to carry each by itself. */
-async function writeCut(client: Client, stream: Uint8Array, prng: Prng, most: number): Promise<void> {
-	for (let at = 0; at < stream.length; ) {
-		const size = 1 + prng.below(most)
-		client.write(stream.subarray(at, at + size))
-		at += size
-		await nextTurn()
-	}
-}
-
-describe.each([...KINDS])('a %s stream', (kind) => {
-	test('gives every message whole and in order, cut wherever it may be', async () => {
-		const { listener, ear } = await listenStream(kind)
-		const client = await dial(listener)
-		const prng = new Prng(kind.length)
-		const messages = Array.from({ length: 30 }, (_, i) => sip('x'.repeat(prng.below(300)), `c${i}`))
-		const stream = Buffer.concat(messages.map((message) => wrap(kind, message)))
-		await writeCut(client, stream, prng, 90)
-		expect(await holds(() => ear.messages.length === messages.length)).toBe(true)
-		expect(ear.texts).toEqual(messages)
-		client.write(stream)
-		expect(await holds(() => ear.messages.length === 2 * messages.length)).toBe(true)
-		expect(ear.texts.slice(messages.length)).toEqual(messages)
+describe.each([...ROADS])('%s', (kind) => {
+	test('gives every message whole and in order, and carries them back', async () => {
+		const road = await openRoad(kind)
+		const phone = await road.call()
+		const messages = Array.from({ length: 30 }, (_, i) => sip('u'.repeat(i * 10), `u${i}`))
+		for (const message of messages) phone.say(message)
+		expect(await holds(() => road.ear.messages.length === messages.length)).toBe(true)
+		expect(road.ear.texts).toEqual(messages)
+		for (const { flow, bytes } of road.ear.messages) road.send(flow, latin1(bytes))
+		expect(await holds(() => phone.heard().length >= messages.join('').length)).toBe(true)
+		expect(phone.heard()).toBe(messages.join(''))
+		expect(road.stats).toMatchObject({ sent: messages.length, sendFailed: 0 })
 	})
 
-	test('octet by octet gives the same', async () => {
-		const { listener, ear } = await listenStream(kind)
-		const client = await dial(listener)
-		await writeCut(client, wrap(kind, sip('slow')), new Prng(1), 1)
-		expect(await holds(() => ear.messages.length === 1)).toBe(true)
-		expect(ear.texts).toEqual([sip('slow')])
+	test('carries the largest message both ways', async () => {
+		const road = await openRoad(kind)
+		const phone = await road.call()
+		const message = sip('b'.repeat(MAX_STREAM_MESSAGE - sip('').length - 4))
+		expect(message.length).toBe(MAX_STREAM_MESSAGE)
+		phone.say(message)
+		expect(await holds(() => road.ear.messages.length === 1)).toBe(true)
+		expect(road.ear.texts).toEqual([message])
+		road.send(road.ear.messages[0]!.flow, message)
+		expect(await holds(() => phone.heard() === message)).toBe(true)
 	})
 
-	test('carries the largest message both ways, and many of them at once', async () => {
-		const { listener, ear } = await listenStream(kind, { limits: { queuedBytes: 4 << 20 } })
-		const client = await dial(listener)
-		const head = sip('').length
-		const big = sip('b'.repeat(MAX_STREAM_MESSAGE - head - 4))
-		expect(big.length).toBe(MAX_STREAM_MESSAGE)
-		ear.reaction = ({ key }, bytes) => void listener.send(key, bytes)
-		for (let i = 0; i < 20; i++) client.write(wrap(kind, big))
-		expect(await holds(() => unwrap(kind, client).length === 20 * big.length)).toBe(true)
-		expect(unwrap(kind, client)).toBe(big.repeat(20))
-		expect(listener.stats).toMatchObject({ messages: 20, sent: 20, sendFailed: 0 })
-	})
-
-	test('keeps the order of what is sent, also of what had to wait', async () => {
-		const { listener, ear } = await listenStream(kind, { limits: { queuedBytes: 8 << 20 } })
-		const client = await dial(listener)
-		client.write(wrap(kind, sip('hello')))
-		expect(await holds(() => ear.messages.length === 1)).toBe(true)
-		client.socket.pause()
-		const sent = Array.from({ length: 3_000 }, (_, i) => sip('y'.repeat(1_000 + (i % 7)), `s${i}`))
-		for (const message of sent) expect(listener.send(ear.opened[0]!.flow.key, octets(message))).toBe(true)
-		client.socket.resume()
-		const all = sent.join('')
-		expect(await holds(() => unwrap(kind, client).length >= all.length)).toBe(true)
-		expect(unwrap(kind, client)).toBe(all)
-	})
-
-	test('names each connection apart, with the far end’s address', async () => {
-		const { listener, ear } = await listenStream(kind, { index: 3 })
-		const clients = [await dial(listener), await dial(listener)]
-		expect(await holds(() => ear.opened.length === 2)).toBe(true)
-		const flows = ear.opened.map(({ flow }) => flow)
-		for (const [i, { socket }] of clients.entries()) {
-			const port = socket.localPort!
-			expect(flows[i]).toEqual({ key: `3|127.0.0.1|${port}|${i + 1}`, listener: 3, address: '127.0.0.1', port })
+	test('tells far ends apart by their addresses and ports, and what is for one is for no other', async () => {
+		const road = await openRoad(kind, { index: 3 })
+		const phones = [await road.call(), await road.call()]
+		for (const [i, phone] of phones.entries()) {
+			phone.say(sip('one', `${i}`))
+			phone.say(sip('two', `${i}`))
+			expect(await holds(() => road.ear.messages.length === 2 * (i + 1))).toBe(true)
 		}
-		expect(listener.connections).toBe(2)
-		listener.send(flows[1]!.key, octets(sip('for the second')))
-		expect(await holds(() => unwrap(kind, clients[1]!) === sip('for the second'))).toBe(true)
-		expect(clients[0]!.heard.length).toBe(0)
+		const flows = road.ear.messages.map(({ flow }) => flow)
+		for (const [i, { port }] of phones.entries()) {
+			expect(flows[2 * i]).toMatchObject({ listener: 3, address: '127.0.0.1', port })
+			expect(flows[2 * i + 1]).toBe(flows[2 * i]!)
+		}
+		expect(flows[0]!.key).not.toBe(flows[2]!.key)
+		road.send(flows[2]!, sip('for the second'))
+		expect(await holds(() => phones[1]!.heard() === sip('for the second'))).toBe(true)
+		expect(phones[0]!.heard()).toBe('')
 	})
 
 	test('gives its receiver octets of its own', async () => {
-		const { listener, ear } = await listenStream(kind)
-		ear.reaction = (_, bytes) => void bytes.fill(0, 0, 3)
-		const client = await dial(listener)
-		client.write(Buffer.concat([wrap(kind, sip('one')), wrap(kind, sip('two'))]))
-		expect(await holds(() => ear.messages.length === 2)).toBe(true)
-		expect(ear.texts[1]!.slice(3)).toBe(sip('two').slice(3))
+		const road = await openRoad(kind)
+		road.ear.reaction = (_, bytes) => void bytes.fill(0, 0, 3)
+		const phone = await road.call()
+		phone.say(sip('one'))
+		phone.say(sip('two'))
+		expect(await holds(() => road.ear.messages.length === 2)).toBe(true)
+		expect(road.ear.texts[1]!.slice(3)).toBe(sip('two').slice(3))
 	})
 
-	test('that says much at once leaves turns to everything else, MAX_TURN_ITEMS in each, and loses nothing', async () => {
-		const { listener, ear } = await listenStream(kind)
-		let inTurn = 0
-		let most = 0
-		ear.reaction = () => {
-			if (inTurn++ === 0)
-				setImmediate(() => {
-					inTurn = 0
-				})
-			most = Math.max(most, inTurn)
-		}
-		const client = await dial(listener)
-		const texts = Array.from({ length: 1_000 }, (_, i) => sip('', `${i}`))
-		client.write(Buffer.concat(texts.map((text) => wrap(kind, text))))
-		expect(await holds(() => ear.messages.length === 1_000)).toBe(true)
-		expect(ear.texts).toEqual(texts)
-		/* what came in two reads may have two turns' worth in one */
-		expect(most).toBeLessThanOrEqual(2 * MAX_TURN_ITEMS)
-		client.write(wrap(kind, sip('and is read on')))
-		expect(await holds(() => ear.messages.length === 1_001)).toBe(true)
-	})
-
-	test('that is closed in the middle of much is told nothing more of, and its socket goes', async () => {
-		const { listener, ear } = await listenStream(kind)
-		const client = await dial(listener)
-		ear.reaction = ({ key }) => {
-			if (ear.messages.length === 1) setImmediate(() => listener.close(key))
-		}
-		client.write(Buffer.concat(Array.from({ length: 1_000 }, () => wrap(kind, sip('')))))
-		expect(await holds(() => client.isClosed)).toBe(true)
-		expect(ear.messages.length).toBeLessThan(1_000)
-		expect(ear.closed.length).toBe(1)
-		expect(listener.stats.timedOut).toBe(0)
-	})
-
-	test('that asks a thousand times at once for a sign of life has few', async () => {
-		const { listener } = await listenStream(kind)
-		const client = await dial(listener)
-		client.write(Buffer.concat(Array.from({ length: 1_000 }, () => wrap(kind, '\r\n\r\n'))))
-		expect(await holds(() => unwrap(kind, client).startsWith('\r\n'))).toBe(true)
-		await Bun.sleep(50)
-		expect(unwrap(kind, client).length).toBeLessThanOrEqual(10 * 2)
-	})
-
-	test('CRLFCRLF is answered with CRLF, and is no message', async () => {
-		const { listener, ear } = await listenStream(kind)
-		const client = await dial(listener)
-		client.write(wrap(kind, '\r\n\r\n'))
-		client.write(wrap(kind, sip('after')))
-		expect(await holds(() => ear.messages.length === 1 && client.heard.length > 0)).toBe(true)
-		expect(unwrap(kind, client)).toBe('\r\n')
-		expect(ear.texts).toEqual([sip('after')])
-	})
-
-	test('a close of the far end is told once, and what is sent then comes to nothing', async () => {
-		const { listener, ear } = await listenStream(kind)
-		const client = await dial(listener)
-		expect(await holds(() => ear.opened.length === 1)).toBe(true)
-		client.socket.destroy()
-		expect(await holds(() => ear.closed.length === 1)).toBe(true)
-		const { flow } = ear.opened[0]!
-		expect(listener.send(flow.key, octets(sip('too late')))).toBe(false)
-		listener.close(flow.key)
-		await nextTurn()
-		expect(ear.closed).toEqual([flow])
-		expect(listener.connections).toBe(0)
-		expect(listener.stats).toMatchObject({ sent: 0, sendFailed: 1 })
-	})
-
-	test('a close of ours lets out what was sent, is told once and not from within, and takes no more', async () => {
-		const { listener, ear } = await listenStream(kind)
-		const client = await dial(listener)
-		expect(await holds(() => ear.opened.length === 1)).toBe(true)
-		const { flow } = ear.opened[0]!
-		for (let i = 0; i < 50; i++) listener.send(flow.key, octets(sip('last words', `${i}`)))
-		listener.close(flow.key)
-		listener.close(flow.key)
-		expect(ear.closed).toEqual([])
-		expect(listener.send(flow.key, octets(sip('no more')))).toBe(false)
-		expect(await holds(() => client.isClosed)).toBe(true)
-		expect(unwrap(kind, client)).toBe(Array.from({ length: 50 }, (_, i) => sip('last words', `${i}`)).join(''))
-		expect(ear.closed).toEqual([flow])
-	})
-
-	test('a close waits for what the kernel had no room for, and goes when that is out', async () => {
-		const { listener, ear } = await listenStream(kind, { limits: { queuedBytes: 32 << 20 } })
-		const client = await dial(listener)
-		expect(await holds(() => ear.opened.length === 1)).toBe(true)
-		client.socket.pause()
-		const { key } = ear.opened[0]!.flow
-		const message = sip('w'.repeat(60_000))
-		for (let i = 0; i < 200; i++) listener.send(key, octets(message))
-		listener.close(key)
-		await nextTurn()
-		client.socket.resume()
-		expect(await holds(() => client.isClosed, CLOSE_MS - SWEEP_MS)).toBe(true)
-		expect(unwrap(kind, client)).toBe(message.repeat(200))
-	})
-
-	test('messages behind a close are nobody’s', async () => {
-		const { listener, ear } = await listenStream(kind)
-		ear.reaction = ({ key }) => listener.close(key)
-		const client = await dial(listener)
-		client.write(Buffer.concat([wrap(kind, sip('one')), wrap(kind, sip('two'))]))
-		expect(await holds(() => client.isClosed)).toBe(true)
-		expect(ear.texts).toEqual([sip('one')])
-	})
-
-	test('a far end that never reads is cut off at its bound, and others are served meanwhile', async () => {
-		const { listener, ear } = await listenStream(kind, { limits: { queuedBytes: 100_000 } })
-		const slow = await dial(listener)
-		const other = await dial(listener)
-		expect(await holds(() => ear.opened.length === 2)).toBe(true)
-		slow.socket.pause()
-		const [deaf, awake] = ear.opened.map(({ flow }) => flow.key) as [string, string]
-		const message = octets(sip('z'.repeat(10_000)))
-		let sent = 0
-		while (listener.send(deaf, message) && sent < 10_000) sent++
-		expect(sent).toBeGreaterThan(5)
-		expect(sent).toBeLessThan(1_500)
-		expect(listener.stats.slowReaders).toBe(1)
-		expect(await holds(() => ear.closed.length === 1)).toBe(true)
-		expect(ear.closed[0]!.key).toBe(deaf)
-		expect(listener.send(awake, octets(sip('hello')))).toBe(true)
-		expect(await holds(() => unwrap(kind, other) === sip('hello'))).toBe(true)
-	})
-
-	test('an error of the code that hears a message ends nothing', async () => {
-		const { listener, ear } = await listenStream(kind)
-		ear.reaction = () => {
+	test('goes on when the code that hears a message has a fault, and tells it', async () => {
+		const road = await openRoad(kind)
+		road.ear.reaction = () => {
 			throw new Error('a bug')
 		}
-		const client = await dial(listener)
-		client.write(Buffer.concat([wrap(kind, sip('one')), wrap(kind, sip('two'))]))
-		expect(await holds(() => ear.errors.length === 2)).toBe(true)
-		expect(ear.errors[0]).toContain('a bug')
-		expect(ear.texts).toEqual([sip('one'), sip('two')])
+		const phone = await road.call()
+		phone.say(sip('one'))
+		phone.say(sip('two'))
+		expect(await holds(() => road.ear.errors.length === 2)).toBe(true)
+		expect(road.ear.errors[0]).toContain('a bug')
+		expect(road.ear.texts).toEqual([sip('one'), sip('two')])
 	})
 
-	test('stop lets out what was sent, closes all, and frees the port', async () => {
-		const { listener, ear } = await listenStream(kind)
-		const client = await dial(listener)
-		const half = await dialTcp(listener.port)
-		expect(await holds(() => ear.opened.length >= 1)).toBe(true)
-		const { flow } = ear.opened.find(({ flow }) => flow.port === client.socket.localPort)!
-		listener.send(flow.key, octets(sip('bye')))
-		listener.stop()
-		expect(await holds(() => client.isClosed && half.isClosed)).toBe(true)
-		expect(unwrap(kind, client)).toBe(sip('bye'))
-		expect(listener.connections + listener.handshakes).toBe(0)
-		await listenStream(kind, { port: listener.port })
+	test('never throws at what is for a far end that is gone, and serves the others', async () => {
+		const road = await openRoad(kind)
+		const [gone, phone] = [await road.call(), await road.call()]
+		for (const [i, one] of [gone, phone].entries()) {
+			one.say(sip('here'))
+			expect(await holds(() => road.ear.messages.length === i + 1)).toBe(true)
+		}
+		gone.leave()
+		for (let i = 0; i < 5; i++) {
+			for (const { flow } of [...road.ear.messages]) road.send(flow, sip('anybody there', `${i}`))
+			await Bun.sleep(5)
+		}
+		const all = Array.from({ length: 5 }, (_, i) => sip('anybody there', `${i}`)).join('')
+		expect(await holds(() => phone.heard() === all)).toBe(true)
+	})
+
+	test('asks whether a far end is welcome before it hears anything of it', async () => {
+		let asked = 0
+		const road = await openRoad(kind, { admit: (address) => address === '127.0.0.1' && asked++ === 1 })
+		const [stranger, phone] = [await road.call(), await road.call()]
+		stranger.say(sip('stranger'))
+		if (kind === 'udp') expect(await holds(() => asked === 1)).toBe(true)
+		phone.say(sip('phone'))
+		expect(await holds(() => road.ear.messages.length === 1)).toBe(true)
+		expect([road.ear.texts, asked]).toEqual([[sip('phone')], 2])
 	})
 
 	test('speaks IPv6, and on :: leaves the port to IPv4', async () => {
-		const { listener, ear } = await listenStream(kind, { address: '::1' })
-		const client = await dial(listener, { address: '::1' })
-		client.write(wrap(kind, sip('six')))
-		expect(await holds(() => ear.messages.length === 1)).toBe(true)
-		expect(ear.messages[0]!.flow.address).toBe('::1')
-		const { listener: all } = await listenStream(kind, { address: '::' })
-		await listenStream(kind, { address: '127.0.0.1', port: all.port })
+		const road = await openRoad(kind, { address: '::1' })
+		const phone = await road.call()
+		phone.say(sip('six'))
+		expect(await holds(() => road.ear.messages.length === 1)).toBe(true)
+		const { flow } = road.ear.messages[0]!
+		expect(flow).toMatchObject({ address: '::1', port: phone.port })
+		road.send(flow, sip('and back'))
+		expect(await holds(() => phone.heard() === sip('and back'))).toBe(true)
+		const all = await openRoad(kind, { address: '::' })
+		await openRoad(kind, { port: all.port })
 	})
 
 	test('says in a sentence why it cannot listen', async () => {
-		const { listener, ear } = await listenStream(kind)
-		const same = { index: 0, kind, address: '127.0.0.1', port: listener.port, ...ear }
-		const answer = await listenStream(kind, { port: listener.port }).catch((error: Error) => error.message)
-		const name = `${kind.toUpperCase()} 127.0.0.1 port ${listener.port}`
+		const { port } = await openRoad(kind)
+		const answer = await openRoad(kind, { port }).catch((error: Error) => error.message)
+		const name = `${kind.toUpperCase()} 127.0.0.1 port ${port}`
 		expect(answer).toBe(`Cannot listen on ${name}: another program has it, perhaps a gateway that is running already.`)
-		if (kind === 'tls' || kind === 'wss')
-			expect(await openStreamListener(same)).toBe(`Cannot listen on ${name}: it needs a certificate and a key.`)
 	})
 
-	test('junk is no connection to speak of, and is told at a bounded rate', async () => {
-		const { listener, ear } = await listenStream(kind)
-		const prng = new Prng(7)
-		const clients = await Promise.all(Array.from({ length: 30 }, () => dialTcp(listener.port)))
-		for (const client of clients) client.write(Uint8Array.from({ length: 70_000 }, () => prng.below(256)))
-		expect(await holds(() => clients.every(({ isClosed }) => isClosed))).toBe(true)
-		expect(ear.messages).toEqual([])
-		expect(ear.errors.length).toBeLessThanOrEqual(FAULT_LIMITS.burst)
-		expect(await holds(() => listener.connections + listener.handshakes === 0)).toBe(true)
-		expect(ear.closed.length).toBe(ear.opened.length)
-	})
-})
-
-describe.each(['tcp', 'tls'] as const)('a %s stream', (kind) => {
-	test('whose framing is lost is told of, may be answered, and is closed', async () => {
-		const { listener, ear } = await listenStream(kind)
-		ear.faultReaction = ({ key }) => void listener.send(key, octets('SIP/2.0 400 Conflicting\r\n\r\n'))
-		const client = await dial(listener)
-		const head = 'INVITE sip:a@b SIP/2.0\r\nContent-Length: 1\r\nl: 2\r\n\r\n'
-		client.write(`${sip('good')}${head}ab${sip('lost')}`)
-		expect(await holds(() => client.isClosed)).toBe(true)
-		expect(latin1(client.heard)).toBe('SIP/2.0 400 Conflicting\r\n\r\n')
-		expect(ear.texts).toEqual([sip('good')])
-		expect(ear.faults.map(({ code, head }) => [code, latin1(head)])).toEqual([['length-conflict', head]])
-		expect(ear.closed.length).toBe(1)
-		expect(listener.stats.faults).toBe(1)
-	})
-
-	test('has no ping of its own', async () => {
-		const { listener, ear } = await listenStream(kind)
-		await dial(listener)
-		expect(await holds(() => ear.opened.length === 1)).toBe(true)
-		expect(listener.ping(ear.opened[0]!.flow.key)).toBe(false)
-	})
-})
-
-describe.each(['ws', 'wss'] as const)('a %s stream', (kind) => {
-	test('is pinged by frames, and the pong is told', async () => {
-		const { listener, ear } = await listenStream(kind)
-		const client = await dial(listener)
-		expect(await holds(() => ear.opened.length === 1)).toBe(true)
-		const { flow } = ear.opened[0]!
-		expect(listener.ping(flow.key)).toBe(true)
-		expect(await holds(() => client.heard.length === 2)).toBe(true)
-		expect([...client.heard]).toEqual([0x89, 0])
-		client.write(webFrame('', 0xa))
-		expect(await holds(() => ear.pongs.length === 1)).toBe(true)
-		expect(ear.pongs).toEqual([flow])
-		expect(listener.ping('0|127.0.0.1|1|9')).toBe(false)
-	})
-
-	test('is spoken by the browser’s own WebSocket', async () => {
-		const { listener, ear } = await listenStream(kind)
-		ear.reaction = ({ key }, bytes) => void listener.send(key, bytes)
-		const options = { protocols: ['sip'], tls: { rejectUnauthorized: false } }
-		const socket = new WebSocket(`${kind}://127.0.0.1:${listener.port}/`, options as never)
-		const heard: unknown[] = []
-		socket.onmessage = ({ data }) => heard.push(data)
-		socket.onopen = () => socket.send(sip('from a page'))
-		expect(await holds(() => heard.length === 1)).toBe(true)
-		expect(heard).toEqual([sip('from a page')])
-		let code = 0
-		socket.onclose = (event) => {
-			code = event.code
-		}
-		listener.close(ear.opened[0]!.flow.key)
-		expect(await holds(() => code !== 0)).toBe(true)
-		expect(code).toBe(1000)
-	})
-})
-
-describe('a UDP listener keeps the same promises where it can', () => {
-	test('messages are whole, in order, and go both ways', async () => {
-		const { listener, received } = await listen()
-		const phone = await peer()
-		const messages = Array.from({ length: 30 }, (_, i) => sip('u'.repeat(i * 10), `u${i}`))
-		for (const message of messages) phone.socket.send(bytesOf(message), listener.port, '127.0.0.1')
-		expect(await holds(() => received.length === messages.length)).toBe(true)
-		expect(received.map(({ bytes }) => latin1(bytes))).toEqual(messages)
-		for (const { flow, bytes } of received) listener.send(flow.address, flow.port, bytes)
-		expect(await holds(() => phone.texts.length === messages.length)).toBe(true)
-		expect(phone.texts).toEqual(messages)
+	test('lets out what was sent when it stops, frees the port, and is silent from then on', async () => {
+		const road = await openRoad(kind)
+		const phone = await road.call()
+		phone.say(sip('here'))
+		expect(await holds(() => road.ear.messages.length === 1)).toBe(true)
+		const { flow } = road.ear.messages[0]!
+		road.send(flow, sip('last words'))
+		road.stop()
+		road.send(flow, sip('too late'))
+		expect(await holds(() => phone.heard() === sip('last words'))).toBe(true)
+		expect(road.stats).toMatchObject({ sent: 1, sendFailed: 1 })
+		await openRoad(kind, { port: road.port })
+		await Bun.sleep(20)
+		expect(phone.heard()).toBe(sip('last words'))
 	})
 })
