@@ -24,7 +24,7 @@ export interface StreamLimits {
 	readonly waitingBytes: number
 }
 
-/** The gateway is built for some 50,000 devices, each with one connection; at 8 kB each over TLS that is 400 MB. */
+/** The gateway is built for some 50,000 devices, each with one connection; at 7 kB each over TLS that is 350 MB. */
 export const MAX_CONNECTIONS = 50_000
 
 /** One source is one IPv4 address or IPv6 /64: a contact centre of 1,000 seats behind one NAT, twice while it moves. */

@@ -9,12 +9,12 @@ import { cpuSeconds, memoryKb, pinned, treeOf } from './processes.ts'
 import { whole } from './report.ts'
 import { GENERATOR_CPU, setStage } from './run.ts'
 
-const KINDS: readonly Kind[] = ['udp', 'tcp', 'tls', 'ws', 'wss']
+const KINDS: readonly Kind[] = ['udp', 'tcp', 'tls', 'wss']
 const FEW = 2_000
 const MANY = 10_000
 const HANDSHAKES = 4_000
-/** Transactions are remembered for 32 s over UDP (RFC 3261 §17.2.2 timer J), and 5 s towards the PBX (timer K). */
-const SETTLE_MS = { udp: 36_000, stream: 8_000 }
+/** Answered REGISTERs are remembered for 32 s over UDP (RFC 3261 §17.2.2 timer J), and a quiet heap is cleaned after 30 s. */
+const SETTLE_MS = 36_000
 
 interface Cost {
 	readonly kbEach: number
@@ -48,7 +48,7 @@ async function measureKind(gateway: GatewayKind, kind: Kind): Promise<Cost> {
 		const pids = treeOf(stage.gateway.pid)
 		const memory = async () => {
 			await dialler.step()
-			await Bun.sleep(kind === 'udp' ? SETTLE_MS.udp : SETTLE_MS.stream)
+			await Bun.sleep(SETTLE_MS)
 			return memoryKb(pids)
 		}
 		const few = await memory()

@@ -106,6 +106,17 @@ describe.skipIf(binaryAbsent !== undefined)(`the command line of the binary${bec
 		expect(err[0]).toStartWith('PUSH_GATEWAY_HOLD: "long" is no time')
 	})
 
+	test('fewer open files than --max-connections are told by check and at the start, before anything else', async () => {
+		const sentence =
+			'--max-connections is 500, but this process may open 400 files: there will be at most 144 connections. Raise the limit (LimitNOFILE) to 756, or lower --max-connections.'
+		const words = [...COMPLETE, '--listen', `tcp:127.0.0.1:${sip}`, '--max-connections', '500']
+		const as = ['bash', '-c', 'ulimit -n 400; exec "$@"', 'bash']
+		expect((await run(['check', ...words], { as })).out).toContain(`warning ${sentence}\n`)
+		const { status, err } = await run([...words, '--db', folder], { as })
+		expect({ status, told: err.includes(sentence) }).toEqual({ status: 1, told: true })
+		expect((await run([...words, '--db', folder])).err).not.toContain(sentence)
+	})
+
 	test('what cannot be opened is told in one sentence, with status 1', async () => {
 		const { status, ...said } = await start('--db', join(folder, 'nowhere', 'x.db'))
 		expect(status).toBe(1)
