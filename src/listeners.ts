@@ -55,6 +55,15 @@ function tlsFilesOf({ tlsCert, tlsKey, tlsClientCa }: TlsConfig): TlsFiles {
 	return { certificates, ...(tlsClientCa !== undefined && { clientCaFile: tlsClientCa }) }
 }
 
+/** As the metrics name the reasons. */
+function endedOf(stats: StreamListener['stats']): Readonly<Record<string, number>> {
+	const { refused, setupFailed, timedOut, slowReaders, crowdedOut, faults } = stats
+	return {
+		...{ refused, setup: setupFailed, time: timedOut, 'slow-reader': slowReaders },
+		...{ memory: crowdedOut, framing: faults },
+	}
+}
+
 type Listener =
 	| { readonly kind: 'udp'; readonly udp: UdpListener }
 	| { readonly kind: StreamKind; readonly stream: StreamListener }
@@ -145,6 +154,7 @@ export class Listeners {
 			return {
 				name: `${at.kind}:${address.includes(':') ? `[${address}]` : address}:${port}`,
 				connections: isUdp ? undefined : at.stream.connections,
+				ended: isUdp ? undefined : endedOf(at.stream.stats),
 				certificateUntil: until.length === 0 ? undefined : Math.min(...until),
 			}
 		})

@@ -142,8 +142,16 @@ function listenerMetrics(registers: Registry[], listeners: StatusSources['listen
 		new Gauge({ name: PREFIX + name, help, labelNames: ['listener'], registers })
 	const open = gauge('connections', 'Open connections of a TCP, TLS or WebSocket listener')
 	const until = gauge('certificate_expiry_timestamp_seconds', 'When the first certificate of a listener expires')
+	const ended = new Counter({
+		name: `${PREFIX}connections_ended_total`,
+		help: 'Connections turned away or cut off, by why',
+		labelNames: ['listener', 'reason'],
+		registers,
+	})
 	return () => {
-		for (const { name: listener, connections, certificateUntil } of listeners?.() ?? []) {
+		ended.reset()
+		for (const { name: listener, connections, ended: counts = {}, certificateUntil } of listeners?.() ?? []) {
+			for (const [reason, count] of Object.entries(counts)) ended.inc({ listener, reason }, count)
 			if (connections !== undefined) open.set({ listener }, connections)
 			if (certificateUntil !== undefined) until.set({ listener }, certificateUntil / 1000)
 		}

@@ -39,6 +39,8 @@ export interface ListenerView {
 	readonly name: string
 	/** Undefined where there are none: UDP. */
 	readonly connections: number | undefined
+	/** Connections turned away or cut off since the start, by why; undefined where there are none. */
+	readonly ended: Readonly<Record<string, number>> | undefined
 	/** ms since the epoch: the first of its certificates to expire; undefined where it has none. */
 	readonly certificateUntil: number | undefined
 }

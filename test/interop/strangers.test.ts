@@ -69,6 +69,13 @@ describe.skipIf(binaryAbsent !== undefined)(`strangers on connections${because(b
 		}
 		expect(crowds.map(({ closed, size, heard }) => [closed, size, heard])).toEqual(Array(3).fill([300, 300, '']))
 		expect(works).toBeGreaterThan(5)
+		const { listeners } = (await scene.world.status()) as unknown as { listeners: { ended?: Record<string, number> }[] }
+		expect(listeners.map(({ ended }) => [ended?.['setup'], ended?.['time']])).toEqual([
+			[undefined, undefined],
+			[300, 0],
+			[0, 300],
+			[300, 0],
+		])
 		expect([scene.line.closedByGateway, scene.world.pushes, await connections()]).toEqual([0, [], 1])
 	})
 

@@ -66,6 +66,22 @@ describe('/metrics', () => {
 		})
 	})
 
+	test('has the connections of each listener that has any, and why others ended', async () => {
+		const tls = { name: 'tls:192.0.2.1:5061', connections: 7, ended: { refused: 3, time: 2 }, certificateUntil: 5_000 }
+		const udp = { name: 'udp:192.0.2.1:5060', connections: undefined, ended: undefined, certificateUntil: undefined }
+		await withMetrics({ listeners: () => [udp, tls] }, async (metrics) => {
+			await metrics.text()
+			const { samples } = parse(await metrics.text())
+			const told = [...samples].filter(([name]) => name.includes('listener='))
+			expect(told).toEqual([
+				['push_gateway_connections{listener="tls:192.0.2.1:5061"}', 7],
+				['push_gateway_certificate_expiry_timestamp_seconds{listener="tls:192.0.2.1:5061"}', 5],
+				['push_gateway_connections_ended_total{listener="tls:192.0.2.1:5061",reason="refused"}', 3],
+				['push_gateway_connections_ended_total{listener="tls:192.0.2.1:5061",reason="time"}', 2],
+			])
+		})
+	})
+
 	test('has a help and a type for each metric', async () => {
 		await withMetrics({ udpDrops: () => 3 }, async (metrics) => {
 			const { samples, types, helps } = parse(await metrics.text())
