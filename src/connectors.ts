@@ -7,7 +7,7 @@ import type { Config } from './config/options.ts'
 import type { Input, PbxTarget } from './core/inputs.ts'
 import type { Flow } from './core/model.ts'
 import { openStreamConnector, type StreamTarget } from './transport/connect.ts'
-import { Peers } from './transport/peers.ts'
+import { MAX_PEERS, Peers } from './transport/peers.ts'
 
 /** PEM of `--pbx-ca`, `--pbx-cert` and `--pbx-key`. */
 export interface PbxTls {
@@ -52,8 +52,8 @@ export class Connectors {
 	readonly #owner: ConnectorsOwner
 	/** By index. */
 	readonly #all = new Map<number, Connector>()
-	/** What a certificate has to be for, by address and port. */
-	#domains = new Map<string, string>()
+	/** What a certificate has to be for, by address and port; also of machines that calls are with, and DNS names no more. */
+	readonly #domains = new Map<string, string>()
 	#tls: PbxTls = {}
 
 	constructor(config: Config, owner: ConnectorsOwner) {
@@ -84,8 +84,13 @@ export class Connectors {
 
 	/** The machines of the PBX: those of its transport each connector is connected to from now on. */
 	keep(targets: readonly PbxTarget[]): void {
-		const secure = targets.filter(({ transport }) => transport === 'tls')
-		this.#domains = new Map(secure.map(({ address, port, domain }) => [`${address}|${port}`, domain ?? address]))
+		for (const { transport, address, port, domain } of targets) {
+			if (transport !== 'tls' || domain === undefined) continue
+			const key = `${address}|${port}`
+			this.#domains.delete(key)
+			this.#domains.set(key, domain)
+		}
+		for (const key of this.#domains.keys()) if (this.#domains.size > MAX_PEERS) this.#domains.delete(key)
 		for (const { transport, peers } of this.#all.values())
 			peers.keep(targets.filter((target) => target.transport === transport))
 	}

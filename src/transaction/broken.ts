@@ -13,8 +13,10 @@ export function repeat(transactions: Transactions, to: Destination, now: number)
 export function fail(transactions: Transactions, to: Destination, now: number): void {
 	for (const t of transactions.towards(to)) {
 		const { fallback } = t
+		/* who rings is alive, and is known by another way */
+		if (fallback !== undefined && t.state === 'proceeding') continue
 		t.fallback = undefined
-		if (fallback !== undefined && t.state !== 'proceeding') t.redirect(fallback.bytes, fallback.to, now)
+		if (fallback !== undefined) t.redirect(fallback.bytes, fallback.to, now)
 		else if (t.invite) transactions.inviteClient(t, 'unreachable', undefined, now)
 		else transactions.nonInviteClient(t, 'unreachable', undefined, now)
 	}

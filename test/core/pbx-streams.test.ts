@@ -278,6 +278,27 @@ describe('a connection that is lost', () => {
 		expect(rig.words(ONE)).toEqual(['OPTIONS'])
 	})
 
+	test('where nobody may ask whether it lives a connection is a sign, and the next request finds out', () => {
+		const rig = rigOf([tcp(ONE), tcp(TWO, 1)])
+		unreachable(rig, ONE)
+		expect(states(rig)).toEqual(['down', 'up'])
+		connected(rig, to(ONE))
+		expect(states(rig)).toEqual(['suspect', 'up'])
+		rig.from(PHONE, new Phone('1001', PHONE).register())
+		expect(rig.words(ONE)).toEqual(['REGISTER'])
+	})
+
+	test('a REGISTER of a machine over both is at home where it was answered, and known by the Contact it had there', () => {
+		const rig = rigOf([targetOf(flowOf(ONE.address, 5060)), targetOf(ONE, { transport: 'tcp', rank: 1 })])
+		const phone = new Phone('1001', PHONE)
+		rig.from(PHONE, phone.register())
+		rig.advance(FAILOVER_MS)
+		const register = rig.sent.find(({ message }) => message.via.transport === 'TCP')!.message
+		rig.from(to(ONE), grant(register, 300))
+		expect(rig.last(PHONE, '200 REGISTER').first(Header.Contact)).toContain('expires=300')
+		expect(rig.core.devices.agentByUser('1001')!.home).toBe(rig.core.targets.all[1])
+	})
+
 	test('a machine that says nothing at all is passed over in time, as over UDP', () => {
 		const rig = rigOf([tcp(ONE), tcp(TWO, 1)])
 		const phone = new Phone('1001', PHONE)
@@ -348,6 +369,34 @@ describe('a request that is too large for UDP', () => {
 			}),
 		)
 		expect(by(rig, 5080).map(({ word }) => word)).toEqual(['INVITE'])
+	})
+
+	test('a dialog whose Contact says TCP is spoken to over TCP, at the port it says', () => {
+		const rig = rigOf([both])
+		const phone = bound(rig, HOME)
+		rig.from(PHONE, call(phone, BIG))
+		const contact = 'sip:600@192.0.2.1:5080;transport=tcp'
+		rig.from(to(LARGE), answerTo(by(rig, 5080)[0]!.message, 200, { contact }))
+		const ok = rig.last(PHONE, '200 INVITE')
+		const rows = ok.rows(Header.RecordRoute).map((route) => `Route: ${route}`)
+		const within = { uri: contact, to: ok.first(Header.To)!, callId: 'out-1', cseq: 103, rows }
+		for (const method of ['ACK', 'BYE']) rig.from(PHONE, phone.request(method, within))
+		expect(by(rig, 5080).map((sent) => `${sent.word} ${transportOf(sent)}`)).toEqual([
+			'INVITE TCP',
+			'ACK TCP',
+			'BYE TCP',
+		])
+	})
+
+	test('one that rings is not failed where its connection cannot be had again: the machine is known by UDP', () => {
+		const rig = rigOf([both])
+		const phone = bound(rig, HOME)
+		rig.from(PHONE, call(phone, BIG))
+		const invite = by(rig, 5080)[0]!.message
+		rig.from(to(LARGE), answerTo(invite, 180))
+		unreachable(rig, LARGE)
+		rig.from(streamOf(HOME.address, 50_123, 9, TCP), answerTo(invite, 200, { contact: 'sip:600@192.0.2.1' }))
+		expect(rig.words(PHONE)).toEqual(['100 INVITE', '180 INVITE', '200 INVITE'])
 	})
 
 	test('RFC 3261 §18.1.1: goes by UDP where no connection can be had, and so do the next ones for a while', () => {

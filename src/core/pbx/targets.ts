@@ -71,14 +71,13 @@ export class Targets implements Timed, ProberRooms {
 		return this.#find(isIt) ?? (isIt === isThere ? undefined : this.#find(isThere))
 	}
 
-	/** The one that this leads to. */
-	to({ listener, address, port }: Destination): Target | undefined {
-		const isTcp = listener === this.#context.pbx.sender('tcp')
-		return this.#find(
-			(one) =>
-				one.address === address &&
-				((one.port === port && one.to.listener === listener) || (isTcp && one.tcpPort === port)),
-		)
+	/** Where a URI with this address and port leads, if that is one of its machines. */
+	wayTo(address: string, port: number, transport: PbxTransport | undefined): Destination | undefined {
+		const target = this.at(address, port, transport)
+		if (target !== undefined && (target.transport === transport || transport !== 'tcp')) return target.to
+		const large = transport === 'tcp' && this.#find((one) => one.address === address && one.tcpPort === port)
+		const sender = this.#context.pbx.sender('tcp')
+		return large && sender !== undefined ? { listener: sender, address, port } : target?.to
 	}
 
 	/** One that is reached by a connection, whatever port a URI of it names: theirs is often that of a connection. */
@@ -109,7 +108,9 @@ export class Targets implements Timed, ProberRooms {
 		const target = this.#byFlow.get(placeOf(flow))
 		if (target === undefined) return
 		this.#byFlow.set(flow.key, target)
-		if (target.state !== 'up') this.#prober.hurry(target, now)
+		/* where nobody may ask, a request has to find out */
+		if (target.state === 'down' && this.#prober.isOff) this.#event(target, 'rested', now)
+		if (target.state === 'down' || target.state === 'suspect') this.#prober.hurry(target, now)
 	}
 
 	/** @returns whether it was one that the gateway had opened */
@@ -125,6 +126,7 @@ export class Targets implements Timed, ProberRooms {
 			target.refusal = reason
 			this.#event(target, 'refused', now)
 		}
+		if (to.listener !== this.#context.pbx.sender('tcp')) return
 		for (const one of this.#all)
 			if (one.address === to.address && one.tcpPort === to.port) one.tcpRefusedUntil = now + TCP_AGAIN_MS
 	}

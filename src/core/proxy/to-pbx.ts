@@ -137,8 +137,8 @@ export class ToPbx {
 		const { targets } = this.#pbx
 		const transport = transportOf(uri)
 		const port = uri.port || defaultPort(transport)
-		const named = targets.at(uri.host, port, transport) ?? targets.named(uri.host, uri.port, made)
-		if (named !== undefined) return named.to
+		const way = targets.wayTo(uri.host, port, transport) ?? targets.named(uri.host, uri.port, made)?.to
+		if (way !== undefined) return way
 		if (this.#filter.isTrustedAddress(uri.host, port))
 			return { listener: pbx.sender(transport) ?? pbx.sender('udp') ?? pbx.usual, address: uri.host, port }
 		return targets.connectedAt(uri.host)?.to

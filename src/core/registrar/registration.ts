@@ -71,6 +71,8 @@ export class Registration implements HopUser, CommitWaiter {
 	#answer: Uint8Array | undefined = undefined
 	#answerStatus = 0
 	#bound: readonly Device[] = []
+	/** Of the PBX: the one that is asked now. */
+	#machine: Target | undefined = undefined
 
 	constructor(
 		relay: RelayParts,
@@ -97,8 +99,10 @@ export class Registration implements HopUser, CommitWaiter {
 		pbx.open(newBranch(context, this.#request), first, this, now)
 	}
 
-	bytesFor({ to }: Target, branch: string, now: number): Uint8Array {
+	bytesFor(machine: Target, branch: string, now: number): Uint8Array {
 		const { context } = this.#relay
+		const { to } = machine
+		this.#machine = machine
 		const edit = forwardEdit(context, this.#request, this.#flow, to.listener, branch)
 		/* baresip preloads a Route that names us; a REGISTER goes to the PBX and nowhere else */
 		edit.remove(Header.Route)
@@ -236,13 +240,13 @@ export class Registration implements HopUser, CommitWaiter {
 	#accepted(client: ClientTransaction, answer: SipMessage, now: number): void {
 		const { context } = this.#relay
 		context.counters.registersAccepted++
-		const machine = this.#relay.pbx.targets.to(client.to)
-		const grantedSec = grantedIn(answer, this.#relay.stableContact(this.#user, (machine ?? client).to.listener))
+		const { to } = this.#machine ?? client
+		const grantedSec = grantedIn(answer, this.#relay.stableContact(this.#user, to.listener))
 		const bindings = new Bindings(this.#relay, this.#request, this.#flow, this.#regId, this.aor, now)
 		const contacts = bindings.apply(this.#asked, grantedSec)
 		this.#bound = bindings.bound
 		const agent = this.#relay.devices.agent(this.aor)
-		if (agent !== undefined) agent.home = machine
+		if (agent !== undefined) agent.home = this.#machine
 		this.#answerStatus = answer.status
 		this.#answer = this.#phoneAnswer(answer, contacts, grantedSec)
 		if (bindings.changes.length === 0) return this.#server.respond(answer.status, this.#answer, now)
