@@ -202,6 +202,19 @@ describe('two flows of one instance (RFC 5626 §7)', () => {
 		expect(rig.words(HOME)).toEqual(['200 REGISTER', 'INVITE'])
 	})
 
+	test('one that is closed before the PBX accepts it leaves the device where it was', () => {
+		const rig = rigOf()
+		const phone = phoneOn()
+		registered(rig, phone)
+		rig.from(WIFI, phone.register({ contact: `${phone.contact};reg-id=2`, rows: [SUPPORTED] }))
+		const forwarded = rig.last(PBX, 'REGISTER')
+		close(rig, WIFI)
+		rig.clear()
+		rig.from(PBX, grant(forwarded))
+		callIn(rig)
+		expect([rig.words(WIFI), rig.words(HOME).at(-1), rig.pushes]).toEqual([[], 'INVITE', []])
+	})
+
 	test('a word by the other is a sign of life', () => {
 		const { rig, phone } = twoFlows()
 		const says = () => rig.from(HOME, phone.request('MESSAGE', { uri: `sip:600@${DOMAIN}`, to: `<sip:600@${DOMAIN}>` }))
