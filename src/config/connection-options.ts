@@ -33,7 +33,7 @@ export const CONNECTION_OPTIONS = {
 		max: 1_000_000,
 		group: 'Connections',
 		help: 'connections of phones, all listeners together',
-		doc: 'When it is reached, those that no phone is registered by go for newer ones, the oldest first; where there are none, newer ones are refused. An idle one costs up to 7 kB. The limit of open files of the process (LimitNOFILE) must be higher by 256: otherwise it says so at the start, and has fewer.',
+		doc: 'When it is reached, those that no phone is registered by go for newer ones, the oldest of the source that has most of them; where there are none, newer ones are refused. An idle one costs up to 7 kB. The limit of open files of the process (LimitNOFILE) must be higher by 256: otherwise it says so at the start, and has fewer.',
 	},
 	maxPerSource: {
 		flag: 'max-connections-per-source',

@@ -4,6 +4,7 @@ import { SipCodec } from './codec.ts'
 import type { StreamStats } from './connection.ts'
 import { Connections, type StreamCallbacks } from './connections.ts'
 import { boundSilence, setSendBuffer } from './libc.ts'
+import { Newcomers } from './population.ts'
 import {
 	CONNECT_MS,
 	KEEP_ALIVE_SEC,
@@ -67,7 +68,7 @@ class NativeConnector implements StreamConnector {
 			options.index,
 			{ ...limits, firstMessageMs: limits.idleMs, newcomerMs: limits.idleMs },
 			options,
-			new Set(),
+			new Newcomers(),
 			() => undefined,
 		)
 	}

@@ -6,7 +6,7 @@ import type { FaultCode } from '../sip/faults.ts'
 import type { Codec, Item } from './codec.ts'
 import { Connection, type ConnectionOwner, type Expiring, type StreamStats } from './connection.ts'
 import { Hoards } from './hoards.ts'
-import type { Leaver } from './population.ts'
+import type { Newcomers } from './population.ts'
 import { type StreamLimits, SWEEP_MS } from './stream-limits.ts'
 import { FAULT_LIMITS } from './udp.ts'
 import type { Wire } from './wire.ts'
@@ -47,8 +47,8 @@ export class Connections implements ConnectionOwner {
 	readonly #onGone: (connection: Connection) => void
 	readonly #reports = new Bucket(FAULT_LIMITS, performance.now())
 	readonly #byKey = new Map<string, Connection>()
-	/** Those nobody vouches for yet, oldest first, perhaps of others too. */
-	readonly #newcomers: Set<Leaver>
+	/** Perhaps of other listeners too. */
+	readonly #newcomers: Newcomers
 	/** All whose socket lives. */
 	readonly #alive = new Set<Connection>()
 	readonly #hoards = new Hoards<Connection>()
@@ -61,7 +61,7 @@ export class Connections implements ConnectionOwner {
 		index: number,
 		limits: StreamLimits,
 		callbacks: StreamCallbacks,
-		newcomers: Set<Leaver>,
+		newcomers: Newcomers,
 		onGone: (connection: Connection) => void,
 	) {
 		this.#newcomers = newcomers

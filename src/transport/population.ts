@@ -6,8 +6,55 @@ import ipaddr from 'ipaddr.js'
 
 /** What goes for a newer one. */
 export interface Leaver {
+	/** As {@link Population.settle} was told. */
+	readonly source: string | undefined
 	/** At once. */
 	abort(): void
+}
+
+/** Connections that nobody vouches for yet. */
+export class Newcomers {
+	/** Oldest first, these two. */
+	readonly #all = new Set<Leaver>()
+	readonly #bySource = new Map<string | undefined, Set<Leaver>>()
+	/** Sources that have so many: who has most must be found at once, however many there are. */
+	readonly #byCount: Set<string | undefined>[] = []
+	#most = 0
+
+	add(newcomer: Leaver): void {
+		const { source } = newcomer
+		const same = this.#bySource.get(source) ?? new Set()
+		this.#all.add(newcomer)
+		this.#bySource.set(source, same.add(newcomer))
+		this.#counted(source, same.size - 1, same.size)
+	}
+
+	delete(newcomer: Leaver): void {
+		if (!this.#all.delete(newcomer)) return
+		const { source } = newcomer
+		const same = this.#bySource.get(source)!
+		same.delete(newcomer)
+		if (same.size === 0) this.#bySource.delete(source)
+		this.#counted(source, same.size + 1, same.size)
+	}
+
+	/** Who goes for a newer one: of a source that has most, the oldest, so that one source alone takes nobody else's place. */
+	victim(): Leaver | undefined {
+		if (this.#most > 1) for (const source of this.#byCount[this.#most]!) return first(this.#bySource.get(source)!)
+		return first(this.#all)
+	}
+
+	#counted(source: string | undefined, before: number, now: number): void {
+		this.#byCount[before]?.delete(source)
+		if (now > 0) this.#byCount[now] = (this.#byCount[now] ?? new Set()).add(source)
+		if (now > this.#most) this.#most = now
+		else if (before === this.#most && this.#byCount[before]!.size === 0) this.#most = now
+	}
+}
+
+function first<T>(set: ReadonlySet<T>): T | undefined {
+	for (const one of set) return one
+	return undefined
 }
 
 /** A listener, of which some are not connections yet. */
@@ -17,8 +64,7 @@ export interface Threshold {
 }
 
 export class Population {
-	/** Connections that nobody vouches for yet, oldest first. */
-	readonly newcomers = new Set<Leaver>()
+	readonly newcomers = new Newcomers()
 	readonly #thresholds = new Set<Threshold>()
 	readonly #most: number
 	readonly #mostOfOne: number
@@ -47,13 +93,15 @@ export class Population {
 	}
 
 	/**
-	 * For one more: the oldest that nobody vouches for goes, on whichever listener; where there is none, one of those that
-	 * are not connections yet, of the newcomer's own listener before others. False: all the places are taken for good.
+	 * For one more: one that nobody vouches for goes ({@link Newcomers.victim}), on whichever listener; where
+	 * there is none, one of those that are not connections yet, of its own listener before others. False: all the places are
+	 * taken for good.
 	 */
 	makeRoom(own: Threshold): boolean {
 		if (!this.isFull) return true
-		for (const newcomer of this.newcomers) {
-			newcomer.abort()
+		const victim = this.newcomers.victim()
+		if (victim !== undefined) {
+			victim.abort()
 			return true
 		}
 		if (own.evictArrival()) return true
