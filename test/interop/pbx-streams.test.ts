@@ -142,6 +142,18 @@ describe.skipIf(binaryAbsent !== undefined)(`a PBX on connections${because(binar
 		expect(told).toEqual(['pbx-down', 'pbx-up'])
 	})
 
+	test('a PBX whose process hangs is down within seconds, and up again when it goes on', async () => {
+		const all = await scene('tcp', 163, '--pbx-ping', '1s')
+		const { line, world, exchange } = all
+		line.hangs = true
+		await world.sees('the PBX is down', pbxState('down'), 7_000)
+		line.hangs = false
+		await world.sees('the PBX is up', pbxState('up'), 4_000)
+		expect(line.accepted).toBe(2)
+		await calledOut(all, exchange)
+		await hungUpByAnna(all, exchange)
+	})
+
 	test('over IPv6, on a side of its own', async () => {
 		const ports = portsOf(162)
 		const line = await machine('tcp', ports.own, '::1')

@@ -27,6 +27,8 @@ export class ServerLine {
 	#server: Server | undefined
 	#onMessage: (bytes: Uint8Array, from: Endpoint) => void = () => {}
 	#timer: ReturnType<typeof setInterval> | undefined
+	/** Its process hangs: the kernel goes on taking connections and octets. */
+	hangs = false
 	/** Connections of the gateway to it, and of it to the gateway, in all. */
 	accepted = 0
 	dialled = 0
@@ -115,7 +117,7 @@ export class ServerLine {
 		socket.on('data', (bytes: Buffer) => {
 			framer.push(bytes)
 			for (let frame = framer.next(); frame !== undefined; frame = framer.next())
-				if (frame.kind === 'message') this.#onMessage(frame.bytes, { address, port: Number(port) })
+				if (frame.kind === 'message' && !this.hangs) this.#onMessage(frame.bytes, { address, port: Number(port) })
 		})
 		socket.on('error', () => {})
 		socket.on('close', () => {
