@@ -231,12 +231,30 @@ export class Core {
 		if (!this.filter.worthParsing(flow.address, bytes)) return this.#turnOut(flow)
 		if (isKeepAlive(bytes)) return
 		const message = parse(bytes)
+		if (message.status > 0 && this.#mayAnswer(message, flow)) return this.#latecomer(message, flow, now)
 		if (message.status > 0 || message.method === '' || message.fault !== undefined) {
 			this.context.counters.strangersDropped++
 			return this.#turnOut(flow)
 		}
 		const isHeard = this.#strangerRequest(message, flow, now)
 		if (!isHeard && this.filter.isBanned(flow)) this.#turnOut(flow)
+	}
+
+	/** RFC 3261 §18.2.2: a phone whose connection is closed answers by a new one, on which its REGISTER may only be under way. */
+	#mayAnswer(response: SipMessage, flow: Flow): boolean {
+		return this.context.isReliable(flow) && response.fault === undefined && this.#isOurs(response)
+	}
+
+	/**
+	 * Who knows the branch has the request: the answer counts, for it is not said twice, and its ACK goes back where it came from.
+	 * An answer to nothing costs no connection either, because a phone repeats its 2xx until it hears an ACK.
+	 */
+	#latecomer(message: SipMessage, flow: Flow, now: number): void {
+		const client = this.transactions.findClient(message)
+		/* what the PBX was asked, nobody else answers */
+		if (client?.to.key === undefined) return void this.context.counters.strangersDropped++
+		client.to = flow
+		this.transactions.receive(client, message, now)
 	}
 
 	/** What it says is worth nothing: it need not keep a connection for it. */

@@ -3,6 +3,7 @@ import { closedFlow, Departed, MAX_DEPARTED } from '../../src/core/departed.ts'
 import { PROBE_AGAIN_MS } from '../../src/core/reach/probes.ts'
 import type { Settings } from '../../src/core/settings.ts'
 import { Header } from '../../src/sip/headers.ts'
+import { parse } from '../../src/sip/parse.ts'
 import { answerTo, bind, grant, Phone, requestText, TOKEN } from './peers.ts'
 import { DOMAIN, flowOf, octets, PBX, Rig, streamOf } from './rig.ts'
 
@@ -134,6 +135,65 @@ describe('a phone on a connection', () => {
 		rig.from(streamOf('192.0.2.1', 5060, 1), requestText('INVITE'))
 		rig.from(flowOf('192.0.2.1', 5060, 1), requestText('INVITE'))
 		expect(rig.sent).toEqual([])
+	})
+})
+
+describe('an answer by a new connection, before the REGISTER that comes with it is accepted', () => {
+	/** The phone has the INVITE, and its connection is gone: half of the time the gateway knows that. */
+	function ringing(isKnown: boolean) {
+		const { rig, phone } = bound()
+		callIn(rig)
+		const invite = rig.last(HOME, 'INVITE')
+		rig.from(HOME, answerTo(invite, 180))
+		if (isKnown) close(rig)
+		rig.clear()
+		return { rig, phone, invite }
+	}
+
+	test('is the answer to the call: over a connection nothing is said twice', () => {
+		for (const isKnown of [true, false]) {
+			const { rig, invite } = ringing(isKnown)
+			rig.from(AWAY, answerTo(invite, 486))
+			expect([rig.words(PBX), rig.words(AWAY), rig.closed]).toEqual([['486 INVITE'], ['ACK'], []])
+		}
+	})
+
+	test('and a 2xx, whose ACK follows the phone when it has registered', () => {
+		const { rig, phone, invite } = ringing(true)
+		rig.from(AWAY, answerTo(invite, 200, { contact: phone.uri }))
+		expect(rig.words(PBX)).toEqual(['200 INVITE'])
+		phone.flow = AWAY
+		bind(rig, phone)
+		rig.clear()
+		const rows = invite.list(Header.RecordRoute).map((route) => `Route: ${route}`)
+		rig.from(PBX, requestText('ACK', { uri: phone.uri, to: '<sip:1001@x>;tag=remote', rows }))
+		expect(rig.words(AWAY)).toEqual(['ACK'])
+	})
+
+	test('to nothing we know is dropped, and the connection stays: the REGISTER behind it gets through', () => {
+		const { rig, phone } = bound()
+		phone.flow = AWAY
+		rig.from(AWAY, phone.register())
+		const longAgo = requestText('INVITE', { via: 'SIP/2.0/TLS gw.example:5061;branch=z9hG4bKlongago' })
+		rig.from(AWAY, answerTo(parse(octets(longAgo)), 200))
+		expect(rig.closed).toEqual([])
+		rig.from(PBX, grant(rig.last(PBX, 'REGISTER')))
+		expect(rig.words(AWAY)).toEqual(['200 REGISTER'])
+	})
+
+	test('to what the PBX was asked is nobody’s but the PBX’s', () => {
+		const { rig, phone } = bound()
+		rig.from(HOME, phone.register())
+		const register = rig.last(PBX, 'REGISTER')
+		rig.clear()
+		rig.from(AWAY, grant(register))
+		expect(rig.sent).toEqual([])
+	})
+
+	test('with the Via of somebody else it ends the connection', () => {
+		const { rig, invite } = ringing(false)
+		rig.from(AWAY, answerTo(invite, 200).replace('gw.example:5061', 'elsewhere.example:5061'))
+		expect([rig.words(PBX), rig.closed]).toEqual([[], [AWAY.key]])
 	})
 })
 
