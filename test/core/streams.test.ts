@@ -2,9 +2,10 @@ import { describe, expect, test } from 'bun:test'
 import { closedFlow, Departed, MAX_DEPARTED } from '../../src/core/departed.ts'
 import { PROBE_AGAIN_MS } from '../../src/core/reach/probes.ts'
 import type { Settings } from '../../src/core/settings.ts'
+import { SILENCE_MS } from '../../src/core/wake/device-branch.ts'
 import { Header } from '../../src/sip/headers.ts'
 import { parse } from '../../src/sip/parse.ts'
-import { answerTo, bind, grant, Phone, requestText, TOKEN } from './peers.ts'
+import { ACCEPTED, answerTo, bind, grant, Phone, requestText, TOKEN } from './peers.ts'
 import { DOMAIN, flowOf, octets, PBX, Rig, streamOf } from './rig.ts'
 
 const LISTENERS = [
@@ -258,6 +259,19 @@ describe('a connection that is closed', () => {
 		expect(rig.words(HOME)).toContain('INVITE')
 		close(rig)
 		expect(rig.pushes).toHaveLength(1)
+	})
+
+	test('and its hold lasts as any other: the silence of a connection that is gone means nothing', () => {
+		const { rig, phone } = bound()
+		callIn(rig)
+		rig.advance(500)
+		close(rig)
+		rig.pushed(ACCEPTED)
+		rig.advance(SILENCE_MS)
+		expect(rig.words(PBX)).toEqual(['100 INVITE'])
+		phone.flow = AWAY
+		bind(rig, phone)
+		expect(rig.last(AWAY, 'INVITE').via.branch).toBe(rig.last(HOME, 'INVITE').via.branch)
 	})
 
 	test('a probe by it is over at once', () => {

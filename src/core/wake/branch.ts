@@ -129,8 +129,9 @@ export const BRANCH = {
 		both: stay('calling'),
 		provisional: { to: 'proceeding', do: ['disarmSilence'] },
 		final: { to: 'ended', do: ['disarmSilence'] },
-		silent: { to: 'waking', do: ['park', 'markBackground', 'push'] },
-		dead: { to: 'waking', do: ['park', 'markBackground'] },
+		/* not by its timer alone: its connection may be closed long before */
+		silent: { to: 'waking', do: ['disarmSilence', 'park', 'markBackground', 'push'] },
+		dead: { to: 'waking', do: ['disarmSilence', 'park', 'markBackground'] },
 		/* the phone moved again before it answered: the same request follows it */
 		registered: { to: 'calling', do: ['send', 'armSilence'] },
 		refused: stay('calling'),
