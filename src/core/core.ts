@@ -6,14 +6,13 @@
  */
 import { Deadlines } from '../lib/deadlines.ts'
 import { response } from '../sip/build.ts'
-import { fault } from '../sip/faults.ts'
 import type { SipMessage } from '../sip/message.ts'
 import { isKeepAlive, parse } from '../sip/parse.ts'
 import { answerDestination, type Due, Transactions } from '../transaction/transactions.ts'
 import { type Capabilities, Context, zeroCounters } from './context.ts'
 import type { Effect } from './effects.ts'
 import { Filter, type Name, registeredName } from './filter/filter.ts'
-import type { Input, StreamFaultInput } from './inputs.ts'
+import type { Input } from './inputs.ts'
 import type { Flow, Restored } from './model.ts'
 import { PbxConnections } from './pbx/connections.ts'
 import { PbxRequests } from './pbx/hops.ts'
@@ -30,6 +29,7 @@ import { RegisterRelay } from './registrar/relay.ts'
 import type { Settings } from './settings.ts'
 import type { Snapshot } from './snapshot.ts'
 import { snapshotOf } from './snapshot-of.ts'
+import { tellFault } from './stream-fault.ts'
 import { Calls } from './wake/calls.ts'
 import { Notices } from './wake/notices.ts'
 
@@ -135,7 +135,7 @@ export class Core {
 			case 'pbx-unreachable':
 				return this.#pbxConnections.unreachable(input, input.reason, now)
 			case 'stream-fault':
-				return this.#streamFault(input, now)
+				return tellFault(this.context, input, this.#knows(input.flow), now)
 			case 'fires':
 				return this.#fires(now)
 			case 'push-result':
@@ -325,17 +325,9 @@ export class Core {
 		return this.#own.includes(response.via)
 	}
 
-	/** RFC 3261 §18.3: the answer says what was wrong; a stranger hears nothing of us. The transport closes the connection. */
-	#streamFault({ flow, code, head }: StreamFaultInput, now: number): void {
-		const { counters } = this.context
-		counters.malformed++
-		if (this.devices.flow(flow.key) === undefined && !this.filter.isPbx(flow)) return void counters.strangersDropped++
-		const { status, sentence } = fault(code, false)
-		this.context.tell('message-rejected', { address: flow.address, code, status, sentence }, now)
-		const message = parse(head)
-		const isAnswerable = message.method !== '' && message.method !== 'ACK' && message.via.transport !== ''
-		if (status === 0 || !isAnswerable) return
-		this.context.send(flow, response(message, flow, status, { toTag: this.context.toTag(), reason: sentence }))
+	/** The PBX, or a flow with a binding. */
+	#knows(flow: Flow): boolean {
+		return this.devices.flow(flow.key) !== undefined || this.filter.isPbx(flow)
 	}
 
 	/** Whoever it reached is asleep as far as anybody can tell, and nobody waits for an answer by it. */
