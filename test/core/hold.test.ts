@@ -572,6 +572,15 @@ describe('a restart', () => {
 		expect(rig.pushes).toEqual([])
 	})
 
+	test('a phone whose token died meanwhile gets neither push nor INVITE: the caller has 480', () => {
+		const { rig, phone } = held()
+		rig.from(PBX, requestText('INVITE', { branch: 'z9hG4bKother', callId: 'other' }))
+		rig.pushed(BAD_TOKEN, rig.pushes[0])
+		rig.clear()
+		rig.restart()
+		expect([rig.words(PBX), rig.words(phone.flow), rig.pushes]).toEqual([['100 INVITE', '480 INVITE'], [], []])
+	})
+
 	test('nor does a phone that registered before the kill get a push', () => {
 		const { rig, phone } = held()
 		rig.now += 500

@@ -105,9 +105,10 @@ export class AgentCall implements BranchOwner, Timed {
 	#holdAgain(now: number): void {
 		this.calls.context.deadlines.at(this.#holdEnds, this.holdUntil)
 		if (now >= this.holdUntil) return
-		this.#hold.pushAgain(now)
 		/* who was called without a push, or has registered since it, is there as far as anybody knows */
-		for (const branch of this.branches) if (!branch.wasPushed || branch.isBack) branch.on('registered', now)
+		const there = this.branches.filter((branch) => !branch.wasPushed || branch.isBack)
+		this.#hold.pushAgain(now)
+		for (const branch of there) branch.on('registered', now)
 		this.settle(now)
 	}
 
