@@ -174,6 +174,19 @@ describe('pings', () => {
 		expect(reachOf(rig)).toBe('foreground')
 	})
 
+	test('no branch comes twice (RFC 3261 §8.1.1.7): not when the device signs off and on, nor after a restart', () => {
+		const rig = new Rig()
+		const phone = boundPhone(rig)
+		const branchOf = () => pings(rig.advance(INTERVAL))[0]!.message.via.branch
+		const branches = [branchOf()]
+		bind(rig, phone, { expires: 0 })
+		bind(rig, phone)
+		branches.push(branchOf())
+		rig.restart()
+		branches.push(branchOf())
+		expect([new Set(branches).size, [...rig.core.devices.all].map(({ id }) => id)]).toEqual([3, [1]])
+	})
+
 	test('--ping-interval 0: no pings', () => {
 		const rig = new Rig({ pingIntervalMs: 0 })
 		boundPhone(rig)

@@ -77,6 +77,8 @@ export class Pings implements DeviceWatcher {
 		const { pingIntervalMs } = this.#context.settings
 		if (pingIntervalMs === 0) return
 		const pinger = new Pinger(this, device)
+		/* the device may have had this id before, in this life or an earlier one: no branch comes twice (RFC 3261 §8.1.1.7) */
+		pinger.sequence = this.#context.random32() >>> 2
 		this.#pingers.set(device.id, pinger)
 		this.#context.deadlines.at(pinger.next, this.#turnOf(device, now))
 	}
