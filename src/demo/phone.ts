@@ -166,7 +166,7 @@ export class Phone extends UserAgent {
 				: push.dialect === 'legacy'
 					? `;app-id=${push.appId};pn-type=${push.type};pn-tok=${push.token}`
 					: ''
-		return `sip:${agent}@${hostPort(this.self.address, this.self.port)}${params};transport=udp`
+		return `sip:${agent}@${hostPort(this.self.address, this.self.port)}${params};transport=${this.transport.toLowerCase()}`
 	}
 
 	/** `attempt`: 1 the first of this request, more after a challenge or a 423. */

@@ -1,5 +1,5 @@
 /**
- * The transaction layer of the demo's user agents (RFC 3261 §17 with RFC 6026) for datagrams: retransmissions,
+ * The transaction layer of the demo's user agents (RFC 3261 §17 with RFC 6026): retransmissions where datagrams need them,
  * ACK to failures, absorbed repeats. Bytes and a time in, bytes out; no socket, no clock. It shares nothing with
  * the gateway's own machines, so that the two check each other.
  */
@@ -76,17 +76,21 @@ const NEVER = Number.POSITIVE_INFINITY
 export class Transactions {
 	readonly recorded: Recorded[] = []
 	readonly #user: TransactionUser
+	readonly #isReliable: boolean
 	readonly #clients = new Map<string, Client>()
 	readonly #servers = new Map<string, Server>()
 
-	constructor(user: TransactionUser) {
+	/** @param isReliable its messages go by a connection: nothing is said twice, but a 2xx without its ACK, and timers D, I, J and K are 0 */
+	constructor(user: TransactionUser, isReliable = false) {
 		this.#user = user
+		this.#isReliable = isReliable
 	}
 
 	/** Sends a request and sees to its repeats. */
 	request(bytes: Uint8Array, to: Endpoint, now: number, onResponse: OnResponse): void {
 		const request = this.#send(bytes, to, now)
-		const times = { intervalMs: T1_MS, resendAt: now + T1_MS, endsAt: now + LIFETIME_MS }
+		const resendAt = this.#isReliable ? NEVER : now + T1_MS
+		const times = { intervalMs: T1_MS, resendAt, endsAt: now + LIFETIME_MS }
 		const client: Client = { request, to, onResponse, state: 'trying', ack: undefined, ...times }
 		this.#clients.set(clientKey(request), client)
 	}
@@ -105,8 +109,9 @@ export class Transactions {
 		if (status < 200) return true
 		const invite = request.method === 'INVITE'
 		server.state = invite && status < 300 ? 'accepted' : 'completed'
-		server.endsAt = now + LIFETIME_MS
-		server.resendAt = invite ? now + T1_MS : NEVER
+		server.endsAt = now + (invite ? LIFETIME_MS : this.#lingering(LIFETIME_MS))
+		/* RFC 3261 §13.3.1.4: a 2xx is repeated end to end, whatever lies between */
+		server.resendAt = invite && (status < 300 || !this.#isReliable) ? now + T1_MS : NEVER
 		return true
 	}
 
@@ -154,6 +159,11 @@ export class Transactions {
 		this.#servers.clear()
 	}
 
+	/** How long copies of what is finished may come. */
+	#lingering(overDatagramsMs: number): number {
+		return this.#isReliable ? 0 : overDatagramsMs
+	}
+
 	#tickClient(key: string, client: Client, now: number): void {
 		if (client.endsAt <= now) {
 			this.#clients.delete(key)
@@ -183,9 +193,9 @@ export class Transactions {
 		if (client === undefined) return
 		if (message.status < 200) this.#onProvisional(client, message, now)
 		else if (client.state === 'completed') this.#acknowledge(client, now)
-		else if (client.request.method !== 'INVITE') this.#complete(client, message, now, T4_MS)
+		else if (client.request.method !== 'INVITE') this.#complete(client, message, now, this.#lingering(T4_MS))
 		else if (message.status < 300) this.#accept(client, message, now)
-		else if (client.state !== 'accepted') this.#complete(client, message, now, LIFETIME_MS)
+		else if (client.state !== 'accepted') this.#complete(client, message, now, this.#lingering(LIFETIME_MS))
 	}
 
 	#onProvisional(client: Client, message: SipMessage, now: number): void {
@@ -240,7 +250,7 @@ export class Transactions {
 		if (failed !== undefined && failed.state !== 'accepted') {
 			failed.state = 'confirmed'
 			failed.resendAt = NEVER
-			failed.endsAt = now + T4_MS
+			failed.endsAt = now + this.#lingering(T4_MS)
 			return
 		}
 		for (const server of this.#servers.values()) {

@@ -11,11 +11,13 @@ import { Calls } from './calls.ts'
 import type { Endpoint } from './dialog.ts'
 import type { Authenticator } from './digest.ts'
 import { ALLOW, type Party, type UaEvent } from './party.ts'
-import { type Recorded, type ResponseParts, Transactions } from './transactions.ts'
+import { type Recorded, type ResponseParts, Transactions, type TransactionUser } from './transactions.ts'
 
 export interface UaOptions {
 	/** Where it is reached: its Via and Contact name it. */
 	readonly self: Endpoint
+	/** As it stands in its Via; its messages go by connections unless this is UDP. Default UDP. */
+	readonly transport?: 'UDP' | 'TLS' | 'WS'
 	/** User-Agent. */
 	readonly product: string
 	/** Uniform in [0, 1): tags, branches, Call-IDs. */
@@ -42,12 +44,13 @@ export abstract class UserAgent implements Party {
 		this.#options = options
 		this.self = options.self
 		this.calls = new Calls(this)
-		this.transactions = new Transactions({
+		const user: TransactionUser = {
 			onRequest: (message, from, now) => this.#onRequest(message, from, now),
 			onUnacknowledged: (invite, now) => this.calls.onUnacknowledged(invite, now),
 			send: (bytes, to) => options.send(bytes, to, this.self),
 			onMessage: (entry) => options.onMessage?.(entry),
-		})
+		}
+		this.transactions = new Transactions(user, this.transport !== 'UDP')
 	}
 
 	abstract contact(): string
@@ -88,7 +91,11 @@ export abstract class UserAgent implements Party {
 	}
 
 	via(): string {
-		return `SIP/2.0/UDP ${hostPort(this.self.address, this.self.port)};rport;branch=z9hG4bK${this.token(16)}`
+		return `SIP/2.0/${this.transport} ${hostPort(this.self.address, this.self.port)};rport;branch=z9hG4bK${this.token(16)}`
+	}
+
+	get transport(): 'UDP' | 'TLS' | 'WS' {
+		return this.#options.transport ?? 'UDP'
 	}
 
 	get saysTrying(): boolean {
