@@ -40,6 +40,8 @@ function mustBeAnswered(ledger: Ledger, { invite, answers, fromPbx }: Call): boo
 	const first = answers[0]
 	if (first === undefined)
 		return fromPbx && !ledger.killedBetween(invite.index, Number.POSITIVE_INFINITY) && isResolved(ledger, invite.index)
+	/* nobody connects to a phone: one that closed its connection and did not come back hears nothing */
+	if (ledger.closedBetween(invite.peer, invite.index, Number.POSITIVE_INFINITY)) return false
 	const { callId, toTag } = invite.message
 	return ledger.kills.every(({ index, stored }) => {
 		if (index < invite.index) return true
@@ -81,9 +83,8 @@ export function endedBySix(ledger: Ledger): string[] {
 		const { status, cseqMethod, callId } = six.message
 		if (status < 600 || cseqMethod !== 'INVITE' || isPbx(six.peer)) return []
 		const [over, until] = [ledger.over(callId), six.at + CANCEL_GRACE_MS + STORED_MS]
-		const isHeard = ledger.entries[six.index + 1]?.cause === six.index
 		const call = ledger.call(callId)
-		if (!isHeard || call === undefined || (over !== undefined && over.index < six.index)) return []
+		if (!ledger.isHeard(six) || call === undefined || (over !== undefined && over.index < six.index)) return []
 		if (ledger.killedBetween(call.invite.index, six.index)) return []
 		if (ledger.wasCut(six) || ledger.kills.some(({ index, at }) => index > six.index && at <= until)) return []
 		ledger.judge()
@@ -160,7 +161,7 @@ function isGone(ledger: Ledger, hold: Hold, until: number): boolean {
 /** RFC 3261 §9.1: a phone that answered provisionally by the end of its call is cancelled in that moment, or was before. */
 export function takenBack(ledger: Ledger): string[] {
 	const offers = new Map(ledger.offers.map((offer) => [offer.branch, offer]))
-	return [...offers.values()].flatMap(({ branch, callId, out: last }) => {
+	return [...offers.values()].flatMap(({ branch, callId, deviceId, out: last }) => {
 		const over = ledger.over(callId)
 		if (
 			over === undefined ||
@@ -171,6 +172,10 @@ export function takenBack(ledger: Ledger): string[] {
 			return []
 		const said = ledger.answers(branch).filter(({ index }) => index <= over.cause)
 		const isThere = said.some(({ index, peer }) => index > last.index && keyOf(peer) === keyOf(last.peer))
+		/* what it says is a stranger's */
+		if (over !== undefined && ledger.removedBetween(deviceId, last.index, over.index)) return []
+		/* it is told when it comes back */
+		if (ledger.closedBetween(last.peer, last.index, over.index)) return []
 		if (!isThere || said.some(({ message }) => message.status >= 200)) return []
 		ledger.judge()
 		const until = lastOf(ledger.entries, over.cause)
@@ -188,13 +193,11 @@ export function toldOnce(ledger: Ledger): string[] {
 		if (entry.kind !== 'in' && entry.kind !== 'out') return []
 		const { message, index } = entry
 		const { branch } = message.via
-		/* what a stranger says is not heard: it causes nothing */
-		const isHeard = ledger.entries[index + 1]?.cause === index
 		if (
 			entry.kind === 'in' &&
 			message.status >= 200 &&
 			message.cseqMethod === 'INVITE' &&
-			isHeard &&
+			ledger.isHeard(entry) &&
 			!ended.has(branch)
 		)
 			ended.set(branch, entry)

@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto'
 import { Core } from '../../src/core/core.ts'
 import type { Effect, PushEffect, SaveEffect } from '../../src/core/effects.ts'
 import type { Input, PbxTarget } from '../../src/core/inputs.ts'
+import type { Flow } from '../../src/core/model.ts'
 import type { Settings } from '../../src/core/settings.ts'
 import type { Endpoint } from '../../src/demo/dialog.ts'
 import { LAZY_COMMIT_MS, OWED_RETRY_MS, owed } from '../../src/loop.ts'
@@ -13,6 +14,7 @@ import type { Visit } from './links.ts'
 import type { Network } from './network.ts'
 import type { Record } from './record.ts'
 import { SimStore } from './store.ts'
+import type { Streams } from './streams.ts'
 
 /** How the disk of this run behaves. */
 export interface Disk {
@@ -34,6 +36,7 @@ export interface GatewayParts {
 	readonly agenda: Agenda
 	readonly chance: Chance
 	readonly network: Network
+	readonly streams: Streams
 	readonly record: Record
 	readonly settings: Settings
 	readonly self: Endpoint
@@ -90,6 +93,7 @@ export class SimGateway {
 		const { agenda, record } = this.#parts
 		const stored = { devices: [...this.store.devices.values()], calls: [...this.store.calls.values()] }
 		this.core = undefined
+		this.#parts.streams.cutAll()
 		this.#saves = []
 		this.#flush = 'none'
 		this.#armedFor = Number.POSITIVE_INFINITY
@@ -154,6 +158,24 @@ export class SimGateway {
 		this.input({ type: 'datagram', flow: { key: `0|${address}|${port}`, listener: 0, address, port }, bytes })
 	}
 
+	/** A message of a connection; false where nobody is there. */
+	message(flow: Flow, bytes: Uint8Array): boolean {
+		if (this.core === undefined) return false
+		this.input({ type: 'datagram', flow, bytes })
+		return true
+	}
+
+	/** No SIP came by a connection, which its transport is about to close. */
+	garbled(flow: Flow, head: Uint8Array): boolean {
+		if (this.core === undefined) return false
+		this.input({ type: 'stream-fault', flow, code: 'line-end', head })
+		return true
+	}
+
+	closed(flow: Flow): void {
+		this.input({ type: 'flow-closed', flow })
+	}
+
 	#note(input: Input): void {
 		const { record, agenda } = this.#parts
 		const { now } = agenda
@@ -164,6 +186,8 @@ export class SimGateway {
 			record.begin(now, { kind: 'commit-failed', tickets: input.tickets, reason: input.reason })
 		else if (input.type === 'decline')
 			record.begin(now, { kind: 'declined', callId: input.callId, deviceId: input.deviceId })
+		else if (input.type === 'flow-closed') record.begin(now, { kind: 'closed', peer: input.flow })
+		else if (input.type === 'stream-fault') record.begin(now, { kind: 'garbled', peer: input.flow })
 		else record.begin(now, { kind: input.type === 'pbx-resolved' ? 'resolved' : 'fires' })
 	}
 
@@ -179,14 +203,20 @@ export class SimGateway {
 	}
 
 	#perform(effect: Effect): void {
-		const { record, agenda, network, self } = this.#parts
+		const { record, agenda, network, streams, self } = this.#parts
 		const { now } = agenda
 		switch (effect.type) {
 			case 'send': {
 				const peer = { address: effect.address, port: effect.port }
 				record.add(now, { kind: 'out', peer, message: parse(effect.bytes) })
+				if (effect.key !== undefined && effect.listener > 0) return streams.toPhone(effect.key, effect.bytes)
 				return network.send(effect.bytes, self, peer)
 			}
+			case 'close':
+				record.add(now, { kind: 'closes', peer: endpointOf(effect) })
+				return streams.closeByGateway(effect.key)
+			case 'settle':
+				return record.add(now, { kind: 'settles', peer: endpointOf(effect) })
 			case 'push': {
 				const { callId = '' } = JSON.parse(effect.payload) as { callId?: string }
 				record.add(now, { kind: 'push', push: effect, callId })
@@ -260,4 +290,10 @@ export class SimGateway {
 		else if (tickets.length > 0 && !this.immortal && chance.is(disk.killAtCommit)) this.kill()
 		else this.input({ type: 'committed', tickets })
 	}
+}
+
+/** What the outside sees of a connection, by its key. */
+function endpointOf({ key }: { readonly key: string }): Endpoint {
+	const [, address = '', port = ''] = key.split('|')
+	return { address, port: Number(port) }
 }

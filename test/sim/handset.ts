@@ -6,8 +6,10 @@ import { Phone, type PushDialect } from '../../src/demo/phone.ts'
 import type { Agenda } from './agenda.ts'
 import type { Chance } from './chance.ts'
 import { Driver } from './driver.ts'
+import { Line } from './line.ts'
 import type { LinkPlan } from './links.ts'
 import type { Network } from './network.ts'
+import type { PhoneTransport, Streams } from './streams.ts'
 
 /** What it does when a push arrives. */
 export type Waking = 'in-place' | 'elsewhere' | 'relaunched' | 'never' | 'thrice'
@@ -22,6 +24,7 @@ export interface HandsetPlan {
 	/** Public address of its NAT. */
 	readonly nat: string | undefined
 	readonly gateway: Endpoint
+	readonly transport: PhoneTransport
 	readonly instance: string | undefined
 	/** '' where it has none. */
 	readonly token: string
@@ -48,6 +51,9 @@ export type Manner =
 /** A user agent tries again this long after it was refused, as somebody looking at it would. */
 const RETRY_MS = 7_000
 
+/** An app that is awake connects anew this long after it lost its connection. */
+const RECONNECT_MS = 500
+
 /** Three REGISTERs after one push come this far apart (linphone-iphone issue 853). */
 const THRICE_MS = 40
 
@@ -62,6 +68,12 @@ export class Handset {
 	readonly #chance: Chance
 	readonly #network: Network
 	readonly #note: (who: string, text: string) => void
+	/** Its connection; undefined where it comes by datagrams. */
+	readonly #line: Line | undefined
+	#reconnectedAt = 0
+	#isReconnecting = false
+	/** It signed off, and does not come back by itself. */
+	#isOff = false
 	#at: Endpoint
 	/** It slept at the end, so that nothing could tell it that a call is over. */
 	wasAsleep = false
@@ -77,6 +89,7 @@ export class Handset {
 		agenda: Agenda,
 		chance: Chance,
 		network: Network,
+		streams: Streams,
 		note: (who: string, text: string) => void,
 	) {
 		this.plan = plan
@@ -89,15 +102,28 @@ export class Handset {
 			...plan,
 			product: 'Simulated phone',
 			random: chance.random,
-			send: (bytes, to, from) => network.send(bytes, from, to),
+			...(plan.transport !== 'UDP' && { buffered: Number.POSITIVE_INFINITY }),
+			send: (bytes) => this.say(bytes),
 			onEvent: (event) => this.#on(event),
 		})
 		this.#driver = new Driver(agenda, this.phone)
+		this.#line = this.#makeLine(streams)
 		this.#attach()
 	}
 
 	get endpoint(): Endpoint {
 		return this.#at
+	}
+
+	/** What the outside sees of it. */
+	get seenAs(): Endpoint {
+		return this.#line?.seenAs ?? this.#network.seenAs(this.#at)
+	}
+
+	/** By the flow it has. */
+	say(bytes: Uint8Array): void {
+		if (this.#line !== undefined) this.#line.say(bytes)
+		else this.#network.send(bytes, this.#at, this.plan.gateway)
 	}
 
 	act(text: string, what: (phone: Phone, now: number) => void): void {
@@ -106,16 +132,27 @@ export class Handset {
 	}
 
 	register(): void {
+		this.#isOff = false
 		if (!this.phone.asleep && !this.#idle) this.act('registers', (phone, now) => phone.register(now))
+	}
+
+	unregister(): void {
+		if (this.phone.asleep) return
+		this.#isOff = true
+		this.act('unregisters', (phone, now) => phone.unregister(now))
 	}
 
 	sleep(): void {
 		this.act('falls asleep', (phone) => phone.sleep())
+		/* the system may close what a frozen app has open */
+		if (this.#line !== undefined && this.#chance.is(0.3)) this.#line.hangUp()
 	}
 
 	/** It runs again, or was awake all the time, and registers. */
 	wake(how: Waking): void {
 		if (how === 'never' || this.#idle) return
+		this.#isOff = false
+		if (how === 'relaunched') this.#line?.hangUp()
 		const to = how === 'elsewhere' ? this.#newAddress() : this.#at
 		this.act(`wakes ${how}`, (phone, now) => phone.wake(now, to, how === 'relaunched'))
 		if (how !== 'thrice') return
@@ -129,8 +166,10 @@ export class Handset {
 		this.wake(how)
 	}
 
+	/** Its NAT, or its network, lets it down. */
 	rebind(): void {
-		if (this.#network.rebind(this.#at)) this.#note(this.plan.name, 'gets another port of its NAT')
+		if (this.#line !== undefined) this.#line.disturb()
+		else if (this.#network.rebind(this.#at)) this.#note(this.plan.name, 'gets another port of its NAT')
 	}
 
 	/** Nothing of it happens by itself any more. */
@@ -144,12 +183,44 @@ export class Handset {
 
 	#newAddress(): Endpoint {
 		this.#network.detach(this.#at)
-		this.#at = { address: this.#at.address, port: this.#chance.between(1_025, 65_000) }
+		/* a network that ends by itself can still say so */
+		if (this.#line !== undefined && this.#chance.is(0.2)) this.#line.hangUp()
+		else this.#line?.leave()
+		this.#at = { address: this.#at.address, port: this.#chance.between(1_025, 60_000) }
 		this.#attach()
 		return this.#at
 	}
 
+	#makeLine(streams: Streams): Line | undefined {
+		const { transport, nat, gateway } = this.plan
+		if (transport === 'UDP') return undefined
+		return new Line({
+			...{ streams, chance: this.#chance, transport, address: nat ?? this.#at.address },
+			owner: this.plan.name,
+			isReading: () => !this.phone.asleep,
+			hear: (bytes) => this.#driver.act((now) => this.phone.receive(bytes, gateway, now)),
+			lost: () => {
+				this.#note(this.plan.name, 'loses its connection')
+				this.#reconnect()
+			},
+		})
+	}
+
+	/** At once the first time, and then with patience: whoever is banned is turned out each time. */
+	#reconnect(): void {
+		if (this.#isReconnecting) return
+		const { now } = this.#agenda
+		this.#isReconnecting = true
+		this.#agenda.after(now - this.#reconnectedAt < RETRY_MS ? RETRY_MS : RECONNECT_MS, () => {
+			this.#isReconnecting = false
+			this.#reconnectedAt = this.#agenda.now
+			/* until it is switched off, even when it begins nothing new */
+			if (!this.#isOff && !this.phone.asleep) this.act('registers', (phone, now) => phone.register(now))
+		})
+	}
+
 	#attach(): void {
+		if (this.#line !== undefined) return
 		this.#network.attach(
 			this.#at,
 			(bytes, from) => this.#driver.act((now) => this.phone.receive(bytes, from, now)),

@@ -1,6 +1,7 @@
 /** Invariants 3 to 6 and 8: whom the gateway waits for, whom it wakes, and when it lets an INVITE go. */
 import { PROBE_MS } from '../../src/core/reach/probes.ts'
 import { SILENCE_MS } from '../../src/core/wake/device-branch.ts'
+import { MIN_HOLD_MS } from '../../src/core/wake/wake-times.ts'
 import { type Hold, isFinal, type Ledger, lastOf, STORED_MS } from './ledger.ts'
 import { keyOf } from './network.ts'
 import type { PushResult } from './record.ts'
@@ -109,7 +110,7 @@ export function oneBranch(ledger: Ledger): string[] {
 	return found
 }
 
-/** Invariant 5: where pings tell, nothing was heard of a device that is pushed to. */
+/** Invariant 5: where pings tell, nothing was heard of a device that is pushed to, or its connection was closed after that. */
 export function proven(ledger: Ledger): string[] {
 	if (ledger.world.scenario.settings.pingIntervalMs === 0) return []
 	return ledger.holds.flatMap((hold) => {
@@ -122,12 +123,14 @@ export function proven(ledger: Ledger): string[] {
 		ledger.judge()
 		const since = hold.at - (isSilent ? SILENCE_MS : PONG_MS)
 		const sent = ledger.pushes.find(({ push }) => push.pushId === hold.pushId)!.index
+		const cut = ledger.cutBefore(handset, hold.index)
 		/* what is heard while the hold is being stored: a REGISTER alone, which will release it */
 		const heard = ledger
 			.heard(handset)
 			.find(
 				(entry) =>
 					entry.at > since &&
+					entry.index > cut &&
 					entry.life === hold.life &&
 					entry.index < (entry.kind === 'in' && entry.message.cseqMethod === 'REGISTER' ? sent : hold.index),
 			)
@@ -176,6 +179,23 @@ export function withInvite(ledger: Ledger): string[] {
 	})
 }
 
+/** Nobody who may yet wake is given up before the shortest hold is over. */
+export function heldOut(ledger: Ledger): string[] {
+	return ledger.pushResults.flatMap(({ result: { outcome, pushId }, index, life }) => {
+		const hold = ledger.holds.find((candidate) => candidate.pushId === pushId)
+		const over = hold === undefined ? undefined : ledger.over(hold.callId)
+		if (hold === undefined || over === undefined || outcome.kind !== 'accepted' || over.index < index) return []
+		if (over.message.status !== 480 || life !== over.life || !isWaiting(ledger, hold, over.index)) return []
+		if (ledger.removedBetween(hold.deviceId, hold.index, over.index) || ledger.isDraining(over)) return []
+		/* a phone that was asked says the same */
+		if (ledger.entries[over.cause]!.kind === 'in') return []
+		ledger.judge()
+		const { holdMs } = ledger.world.scenario.settings
+		const until = Math.min(hold.at + MIN_HOLD_MS, ledger.call(hold.callId)!.invite.at + holdMs)
+		return over.at >= until ? [] : [`${hold.callId} was given up ${over.at - hold.at} ms after its push`]
+	})
+}
+
 /** Invariant 8: when the last device that could answer is refused, the caller hears it in the same moment. */
 export function refused(ledger: Ledger): string[] {
 	return ledger.pushResults.flatMap((result) => {
@@ -201,6 +221,8 @@ export function refused(ledger: Ledger): string[] {
 /** Was another device being asked whether it is awake? It got the INVITE, or a push, when that was known. */
 function isProbed(ledger: Ledger, callId: string, asked: ReadonlySet<number>, { index, at }: PushResult): boolean {
 	const until = at + PROBE_MS + STORED_MS
+	/* or the gateway was killed before it knew */
+	if (ledger.kills.some((kill) => kill.index > index && kill.at <= until)) return true
 	const isLater = (device: number, entry: { readonly index: number; readonly at: number }) =>
 		!asked.has(device) && entry.index > index && entry.at <= until
 	return (

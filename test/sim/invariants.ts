@@ -11,6 +11,7 @@ import {
 } from './calls.checks.ts'
 import {
 	followed,
+	heldOut,
 	heldUntilRegistered,
 	oncePushed,
 	oneBranch,
@@ -24,6 +25,7 @@ import { declinedAtOnce, leftInPeace, toldTruly, unforgeable } from './links.che
 import { MET } from './met.ts'
 import { messagedOnce, toItsToken } from './notices.checks.ts'
 import { qualifiedAsTold, suspectedRightly, toldByTurns } from './reach.checks.ts'
+import { answeredThere, heardOnce, leftBehind, saidOnce, sentOpen, vouchedFor } from './streams.checks.ts'
 import type { Counts } from './tally.ts'
 import { admitted, hidden, noted, settled, sound, stable, welcome } from './walls.checks.ts'
 import type { World } from './world.ts'
@@ -41,6 +43,7 @@ export const INVARIANTS: Readonly<Record<string, Check>> = {
 	"3. a held INVITE is released only by the PBX's 2xx to a REGISTER of that device": heldUntilRegistered,
 	'3. and it is released by that': released,
 	'3. to where the newest one came from': followed,
+	'3. and nobody who may yet wake is given up before the hold is over': heldOut,
 	'4. at most one live INVITE branch for a device at any time': oneBranch,
 	'5. no push to a device proven awake': proven,
 	'5. at most one push for each call and device': oncePushed,
@@ -61,6 +64,13 @@ export const INVARIANTS: Readonly<Record<string, Check>> = {
 	'and says of its call what is so': toldTruly,
 	'a call declined by it ends at once with 603': declinedAtOnce,
 	'and its INVITE does not go to who declined it': leftInPeace,
+	'over a connection nothing is said twice by a timer': saidOnce,
+	'a closed connection carries nothing': sentOpen,
+	'an answer goes by the connection of its request, or where that phone is now': answeredThere,
+	'a connection that its phone has left is closed at once': leftBehind,
+	'the transport keeps a connection that calls go by': vouchedFor,
+	'what a phone answers counts, by whatever connection it comes': heardOnce,
+	'a phone whose connection is closed is in the background at once': noted('cut'),
 	'nothing is left behind': settled,
 	'an agent is told to be out of reach and back by turns': toldByTurns,
 	'the PBX hears by OPTIONS what the contact centre was told': qualifiedAsTold,

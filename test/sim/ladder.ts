@@ -35,6 +35,12 @@ function words(world: World, entry: Entry): string {
 			return `  gateway → APNs: ${entry.push.pushId} for ${entry.callId}`
 		case 'push-result':
 			return `APNs → gateway: ${entry.result.pushId} ${entry.result.outcome.kind}`
+		case 'closed':
+		case 'garbled':
+			return `${name(world, entry.peer)}: its connection is ${entry.kind}`
+		case 'closes':
+		case 'settles':
+			return `  gateway ${entry.kind} the connection of ${name(world, entry.peer)}`
 		case 'visited':
 			return `${entry.who} → gateway: ${entry.method} ${entry.token} of ${entry.pushId}: ${entry.verdict.kind}`
 		case 'declined':
@@ -68,9 +74,6 @@ function inShort(message: SipMessage): string {
 
 function name(world: World, peer: Endpoint): string {
 	if (isPbx(peer)) return 'PBX'
-	const handset = world.handsets.find(({ endpoint }) => {
-		const seen = world.network.seenAs(endpoint)
-		return seen.address === peer.address && seen.port === peer.port
-	})
+	const handset = world.handsets.find(({ seenAs }) => seenAs.address === peer.address && seenAs.port === peer.port)
 	return `${handset?.plan.name ?? ''}[${peer.address}:${peer.port}]`
 }

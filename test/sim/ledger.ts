@@ -9,8 +9,10 @@ import { RESTARTS } from './exchange.ts'
 import { type Handset, isRowOf, names } from './handset.ts'
 import { keyOf } from './network.ts'
 import {
+	type Closed,
 	type Declined,
 	type Entry,
+	type Handled,
 	type In,
 	type Killed,
 	type Note,
@@ -22,7 +24,10 @@ import {
 	type Visited,
 } from './record.ts'
 import { isPbx } from './scenario.ts'
+import { isStream } from './streams.ts'
 import type { World } from './world.ts'
+
+type Told = Extract<Entry, { kind: 'event' }>
 
 /** One INVITE transaction between the gateway and whoever calls. */
 export interface Call {
@@ -110,9 +115,19 @@ export class Ledger {
 	readonly #heard = new Map<Handset, Entry[]>()
 	readonly #commits = new Map<Handset, Entry[]>()
 	/** By ticket and life: whose REGISTER waits for it. */
-	readonly #tickets = new Map<string, Handset>()
-	/** Where the PBX accepted its last REGISTER from. */
+	readonly #tickets = new Map<string, Registration>()
+	/** Where the PBX accepted its last REGISTER from, or what a start found stored. */
 	readonly #flows = new Map<Handset, string>()
+	/** Where the connection that reached the phone was closed. */
+	readonly #cuts = new Map<Handset, Entry[]>()
+	/** By either side: where the gateway closed each or heard that it is closed, and where it settled each. */
+	readonly #closed = new Map<string, Entry[]>()
+	readonly #bans: Told[] = []
+	/** Lives that SIGTERM ended. */
+	readonly #drained = new Set<number>()
+	readonly #settled = new Map<string, Entry>()
+	/** Registrations in the order they were accepted. */
+	readonly accepted: Registration[] = []
 	/** Branch of the last ping to each device id: what answers an older one, or one of an earlier life, proves nothing. */
 	readonly #lastPing = new Map<number, string>()
 
@@ -136,6 +151,12 @@ export class Ledger {
 		const last = lastOf(this.entries, index)
 		const next = this.entries[last + 1]
 		return next?.kind === 'killed' && next.midTurn
+	}
+
+	/** Did it lead to anything? What a stranger says does not, but that its connection may be closed. */
+	isHeard({ index }: Entry): boolean {
+		const next = this.entries[index + 1]
+		return next?.cause === index && next.kind !== 'closes'
 	}
 
 	/** All copies of the INVITEs that came with this Call-ID. */
@@ -163,7 +184,40 @@ export class Ledger {
 		return this.#heard.get(handset) ?? []
 	}
 
-	/** The inputs that told the gateway that a binding of this phone is stored, or that it cannot be. */
+	/** When the connection that reached the phone was last closed before that place; -1 where it was not. */
+	cutBefore(handset: Handset, index: number): number {
+		return this.#cuts.get(handset)?.findLast((entry) => entry.index < index)?.index ?? -1
+	}
+
+	/** May it be the work of SIGTERM? */
+	isDraining({ life }: Entry): boolean {
+		return this.#drained.has(life)
+	}
+
+	/** Was the source of this banned, as whoever shares its NAT may have brought about? */
+	isBanned({ peer, at, life }: In): boolean {
+		const { banMs } = this.world.scenario.settings
+		return this.#bans.some(
+			(ban) => ban.life === life && ban.fields['source'] === peer.address && ban.at <= at && at < ban.at + banMs,
+		)
+	}
+
+	/** Does the transport know that a phone is there? */
+	isSettled({ peer, index }: In | Out): boolean {
+		return (this.#settled.get(keyOf(peer))?.index ?? index) < index
+	}
+
+	/** Where the connection that this went by was closed. */
+	closedAfter({ peer, index }: In | Out): Entry | undefined {
+		return this.#closed.get(keyOf(peer))?.find((entry) => entry.index > index)
+	}
+
+	/** Was this connection closed between the two places? */
+	closedBetween(peer: Endpoint, from: number, to: number): boolean {
+		return this.#closed.get(keyOf(peer))?.some(({ index }) => index > from && index < to) ?? false
+	}
+
+	/** The inputs that told the gateway that a binding of this phone is stored, or that it cannot be, while it could be reached by it. */
 	commits(handset: Handset): readonly Entry[] {
 		return this.#commits.get(handset) ?? []
 	}
@@ -193,6 +247,14 @@ export class Ledger {
 		return this.#removals.some(
 			({ entry, ids, bound }) =>
 				entry.index > from && entry.index < to && (ids.includes(deviceId) || !(bound?.includes(deviceId) ?? true)),
+		)
+	}
+
+	/** Was this phone unbound between the two places? */
+	signedOffBetween(handset: Handset, from: number, to: number): boolean {
+		return this.#removals.some(
+			({ entry, ids }) =>
+				entry.index > from && entry.index < to && ids.some((id) => this.handset(id, entry.index) === handset),
 		)
 	}
 
@@ -227,7 +289,7 @@ export class Ledger {
 		else if (entry.kind === 'out') this.#enterOut(entry)
 		else if (entry.kind === 'push') (entry.push.kind === 'voip' ? this.pushes : this.notices).push(entry)
 		else if (entry.kind === 'push-result') this.pushResults.push(entry)
-		else if (entry.kind === 'killed') this.kills.push(entry)
+		else if (entry.kind === 'killed') this.#enterKilled(entry)
 		else if (entry.kind === 'visited') this.visits.push(entry)
 		else if (entry.kind === 'declined') this.declines.push(entry)
 		else if (entry.kind === 'note') {
@@ -239,6 +301,30 @@ export class Ledger {
 			this.#removals.push({ entry, ids: [], bound: entry.bound })
 		} else if (entry.kind === 'committed' || entry.kind === 'commit-failed') this.#enterCommit(entry)
 		else if (entry.kind === 'save') this.#enterSave(entry)
+		else if (entry.kind === 'event') this.#enterEvent(entry)
+		else if (entry.kind === 'closed' || entry.kind === 'closes') this.#enterClosed(entry)
+		else if (entry.kind === 'settles' && !this.#settled.has(keyOf(entry.peer)))
+			this.#settled.set(keyOf(entry.peer), entry)
+	}
+
+	#enterClosed(entry: Closed | Handled): void {
+		listed(this.#closed, keyOf(entry.peer)).push(entry)
+		for (const [handset, flow] of this.#flows) if (flow === keyOf(entry.peer)) listed(this.#cuts, handset).push(entry)
+	}
+
+	#enterEvent(entry: Told): void {
+		if (entry.name === 'source-banned') this.#bans.push(entry)
+		else if (entry.name === 'drain-started') this.#drained.add(entry.life)
+	}
+
+	/** It starts again with the flows that are stored, and with no connection. */
+	#enterKilled(entry: Killed): void {
+		this.kills.push(entry)
+		this.#flows.clear()
+		for (const row of entry.stored.devices) {
+			const handset = this.world.handsets.find((candidate) => isRowOf(row, candidate))
+			if (handset !== undefined && !isStream(row.flow)) this.#flows.set(handset, keyOf(row.flow))
+		}
 	}
 
 	#enterIn(entry: In): void {
@@ -254,7 +340,12 @@ export class Ledger {
 			const registration = this.registrations.get(`${message.callId} ${message.cseq}`)
 			if (registration === undefined || registration.accepted !== undefined) return
 			registration.accepted = entry
-			listed(this.#heard, registration.handset).push(entry)
+			/* the gateway that relayed it was killed */
+			if (registration.request.life !== entry.life) return
+			this.accepted.push(registration)
+			/* by a connection that is closed by now it cannot be reached, awake or not */
+			const isCut = this.#closed.has(keyOf(registration.request.peer))
+			listed(isCut ? this.#cuts : this.#heard, registration.handset).push(entry)
 			this.#flows.set(registration.handset, keyOf(registration.request.peer))
 		} else if (message.status > 0 && !isPbx(peer)) this.#enterAnswer(entry)
 	}
@@ -303,13 +394,14 @@ export class Ledger {
 		const registration = this.registrations.get(`${cause.message.callId} ${cause.message.cseq}`)
 		const binds = entry.save.changes.some(({ table, op }) => table === 'device' && op !== 'delete')
 		if (registration !== undefined && binds && cause.message.cseqMethod === 'REGISTER')
-			this.#tickets.set(`${entry.life} ${entry.save.ticket}`, registration.handset)
+			this.#tickets.set(`${entry.life} ${entry.save.ticket}`, registration)
 	}
 
 	#enterCommit(entry: Extract<Entry, { tickets: readonly number[] }>): void {
 		for (const ticket of entry.tickets) {
-			const handset = this.#tickets.get(`${entry.life} ${ticket}`)
-			if (handset !== undefined) listed(this.#commits, handset).push(entry)
+			const registration = this.#tickets.get(`${entry.life} ${ticket}`)
+			if (registration === undefined || this.#closed.has(keyOf(registration.request.peer))) continue
+			listed(this.#commits, registration.handset).push(entry)
 		}
 	}
 
@@ -379,7 +471,8 @@ export function bytesText({ bytes }: SipMessage): string {
 
 /** RFC 3261 §17.2.3, between the gateway and this peer. */
 function callKey({ via, callId, cseq }: SipMessage, peer: Endpoint): string {
-	return `${keyOf(peer)} ${via.branch} ${callId} ${cseq}`
+	/* an answer follows a phone whose connection is closed to the one it has now */
+	return `${isStream(peer) ? 'stream' : keyOf(peer)} ${via.branch} ${callId} ${cseq}`
 }
 
 /** The device a Record-Route of the gateway names. */

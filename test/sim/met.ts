@@ -4,6 +4,7 @@ import { isFinal, type Ledger } from './ledger.ts'
 import { RARE } from './rare.ts'
 import type { In, Visited } from './record.ts'
 import { isPbx } from './scenario.ts'
+import { RARE_STREAMS, STREAMS } from './streams.met.ts'
 
 export type Count = (ledger: Ledger) => number
 
@@ -99,7 +100,7 @@ const HOSTILE: Readonly<Record<string, Count>> = {
 		count(entries, (e) => e.kind === 'event' && e.name === 'own-name-violation'),
 }
 
-export const MET: Readonly<Record<string, Count>> = { ...HOSTILE, ...RARE }
+export const MET: Readonly<Record<string, Count>> = { ...HOSTILE, ...STREAMS, ...RARE, ...RARE_STREAMS }
 
 /** A queue is done with an agent's refusal, and calls once more, within this. */
 const AGAIN_MS = 100

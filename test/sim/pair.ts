@@ -13,6 +13,7 @@ import { Handset, type HandsetPlan } from './handset.ts'
 import { Network, type Weather } from './network.ts'
 import { Record } from './record.ts'
 import { DOMAIN, GATEWAY, PBX } from './scenario.ts'
+import { Streams } from './streams.ts'
 
 const BEGIN = 1_767_225_600_000
 
@@ -66,7 +67,9 @@ export class PairWorld {
 		this.#network = new Network(agenda, chance.fork(), PBX.address, lan, CLEAR)
 		this.diesAt = BEGIN + chance.between(...DIES_MS)
 		this.backAt = this.diesAt + chance.between(...DOWN_MS)
+		const streams = new Streams(agenda)
 		this.gateway = new SimGateway({
+			streams,
 			...{ agenda, chance: chance.fork(), network: this.#network, record, settings: settingsOf(), self: GATEWAY },
 			pbx: [targetOf(FIRST), targetOf(SECOND, { rank: 1 })],
 			disk: { slowMs: 2, killAtCommit: 0, killMidTurn: 0 },
@@ -78,7 +81,7 @@ export class PairWorld {
 		this.first = this.#exchange(FIRST)
 		this.second = this.#exchange(SECOND)
 		this.handsets = AGENTS.map(
-			(agent, n) => new Handset(planOf(agent, n), agenda, chance.fork(), this.#network, this.#note),
+			(agent, n) => new Handset(planOf(agent, n), agenda, chance.fork(), this.#network, streams, this.#note),
 		)
 	}
 
@@ -172,7 +175,15 @@ function settingsOf(): Settings {
 
 function planOf(agent: string, n: number): HandsetPlan {
 	return {
-		...{ name: agent, agent, domain: DOMAIN, password: `secret-of-${agent}`, gateway: GATEWAY, nat: undefined },
+		...{
+			name: agent,
+			agent,
+			domain: DOMAIN,
+			password: `secret-of-${agent}`,
+			gateway: GATEWAY,
+			nat: undefined,
+			transport: 'UDP' as const,
+		},
 		self: { address: `203.0.113.${10 + n}`, port: 5_060 },
 		instance: `urn:uuid:${agent}`,
 		...{ token: '', ordinary: '', push: { dialect: 'none' }, expiresSec: EXPIRES_SEC, expiresIn: 'header', links: [] },

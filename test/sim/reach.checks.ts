@@ -58,8 +58,9 @@ export function suspectedRightly(ledger: Ledger): string[] {
 	})
 }
 
-function isOwn({ holds }: Ledger, { make, pushId }: Visited, device: unknown): boolean {
-	return make === 'genuine' && holds.some((hold) => hold.pushId === pushId && hold.deviceId === device)
+/** An address whose time is up proves nothing. */
+function isOwn({ holds }: Ledger, { verdict, pushId }: Visited, device: unknown): boolean {
+	return verdict.kind !== 'forged' && holds.some((hold) => hold.pushId === pushId && hold.deviceId === device)
 }
 
 function isIn({ at }: Entry, end: Entry, windowMs: number): boolean {

@@ -2,7 +2,7 @@
 
 import type { EventName, EventValue, PushEffect, SaveEffect } from '../../src/core/effects.ts'
 import type { PushResultInput } from '../../src/core/inputs.ts'
-import type { DeviceRecord, HeldCallRecord } from '../../src/core/model.ts'
+import type { DeviceRecord, Flow, HeldCallRecord } from '../../src/core/model.ts'
 import type { CallVerdict } from '../../src/core/snapshot.ts'
 import type { Endpoint } from '../../src/demo/dialog.ts'
 import type { SipMessage } from '../../src/sip/message.ts'
@@ -21,7 +21,7 @@ interface At {
 	readonly life: number
 }
 
-export type In = At & { readonly kind: 'in'; readonly peer: Endpoint; readonly message: SipMessage }
+export type In = At & { readonly kind: 'in'; readonly peer: Flow; readonly message: SipMessage }
 export type Out = At & { readonly kind: 'out'; readonly peer: Endpoint; readonly message: SipMessage }
 export type Push = At & { readonly kind: 'push'; readonly push: PushEffect; readonly callId: string }
 export type PushResult = At & { readonly kind: 'push-result'; readonly result: PushResultInput }
@@ -32,6 +32,12 @@ export type Killed = At & {
 	readonly midTurn: boolean
 	readonly stored: { readonly devices: readonly DeviceRecord[]; readonly calls: readonly HeldCallRecord[] }
 }
+
+/** The gateway hears that a connection is closed, or that its framing is lost. */
+export type Closed = At & { readonly kind: 'closed' | 'garbled'; readonly peer: Flow }
+
+/** What the gateway has its transport do with a connection. */
+export type Handled = At & { readonly kind: 'closes' | 'settles'; readonly peer: Endpoint }
 
 /** An app came with the address of its push. */
 export type Visited = At & Visit & { readonly kind: 'visited'; readonly verdict: CallVerdict }
@@ -48,6 +54,8 @@ export type Entry =
 	| PushResult
 	| Save
 	| Killed
+	| Closed
+	| Handled
 	| Visited
 	| Declined
 	| (At & { readonly kind: 'fires' })

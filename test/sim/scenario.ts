@@ -9,6 +9,7 @@ import type { Disk } from './gateway.ts'
 import type { HandsetPlan, Manner, Waking } from './handset.ts'
 import type { LinkPlan } from './links.ts'
 import type { Weather } from './network.ts'
+import type { PhoneTransport } from './streams.ts'
 
 export const DOMAIN = 'pbx.example'
 export const GATEWAY = { address: '198.51.100.20', port: 5060 }
@@ -48,6 +49,8 @@ export interface Scenario {
 		'algorithms' | 'inviteChallenge' | 'minExpiresSec' | 'maxExpiresSec' | 'nonceLifetimeMs' | 'agents'
 	>
 	readonly handsets: readonly HandsetPlan[]
+	/** Some come by connections. */
+	readonly hasStreams: boolean
 	readonly events: Events
 	/** The PBX sends a MESSAGE this often. */
 	readonly messages: number
@@ -78,11 +81,25 @@ export function scenarioOf(chance: Chance): Scenario {
 		messages: chance.is(0.5) ? chance.between(1, 4) : 0,
 	}
 	const linked = { ...noted, handsets: noted.handsets.map((plan) => ({ ...plan, links: linksOf(chance) })) }
-	return withAndroid(chance, linked)
+	return withStreams(chance, withAndroid(chance, linked))
+}
+
+/** Worlds in which phones come by connections too. */
+const WITH_STREAMS = 0.4
+
+function withStreams(chance: Chance, scenario: Omit<Scenario, 'hasStreams'>): Scenario {
+	const hasStreams = chance.is(WITH_STREAMS)
+	const handsets = scenario.handsets.map((plan) => ({ ...plan, transport: transportOf(chance, hasStreams) }))
+	return { ...scenario, hasStreams, handsets }
+}
+
+function transportOf(chance: Chance, hasStreams: boolean): PhoneTransport {
+	const transport = chance.one(['TLS', 'TLS', 'WS', 'UDP'] as const)
+	return hasStreams ? transport : 'UDP'
 }
 
 /** A key for FCM besides, or alone; and some phones that need it, whether it is there or not. */
-function withAndroid(chance: Chance, scenario: Scenario): Scenario {
+function withAndroid(chance: Chance, scenario: Omit<Scenario, 'hasStreams'>): Omit<Scenario, 'hasStreams'> {
 	const { settings, handsets } = scenario
 	const providers = chance.one([settings.providers, [...settings.providers, 'fcm'], ['fcm']] as const)
 	return {
@@ -115,7 +132,11 @@ function withOrdinary(plan: HandsetPlan, ordinary: string): HandsetPlan {
 function settingsOf(chance: Chance): Settings {
 	return {
 		domain: DOMAIN,
-		advertised: [{ host: GATEWAY.address, port: GATEWAY.port, transport: 'UDP' }],
+		advertised: [
+			{ host: GATEWAY.address, port: GATEWAY.port, transport: 'UDP' },
+			{ host: GATEWAY.address, port: 5_061, transport: 'TLS' },
+			{ host: GATEWAY.address, port: 80, transport: 'WS' },
+		],
 		pbxSides: [{ transport: 'udp', listener: 0, sender: 0 }],
 		clientAddressHeader: '',
 		pbxPingMs: chance.one([0, 5_000]),
@@ -204,6 +225,7 @@ function handsetOf(chance: Chance, agent: string, n: number, i: number): Handset
 		self: { address: `10.0.${n}.${i + 1}`, port: 5_060 },
 		nat: chance.is(0.7) ? `203.0.113.${chance.between(1, 3)}` : undefined,
 		gateway: GATEWAY,
+		transport: 'UDP',
 		/* without instance and token a device is its Contact's user, of which an agent has one */
 		instance:
 			hasInstance || (token === '' && i > 0) ? `urn:uuid:${chance.hex(8)}-0000-4000-8000-${chance.hex(12)}` : undefined,

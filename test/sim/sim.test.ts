@@ -6,6 +6,7 @@ import { chunksOf, runAll } from './pool.ts'
 import { RARE } from './rare.ts'
 import { runSeed } from './run.ts'
 import { type Chunk, runChunk } from './seeds.worker.ts'
+import { RARE_STREAMS } from './streams.met.ts'
 import { merge, type Tally } from './tally.ts'
 import { World } from './world.ts'
 
@@ -89,7 +90,8 @@ if (SEED !== undefined) {
 		})
 
 		test('what is rare was met in one of a hundred seeds', async () => {
-			expect(fewerThan((await suite).tally, Object.keys(RARE), (SEEDS * RARE_PER_MILLE) / 1_000)).toEqual([])
+			const rare = Object.keys({ ...RARE, ...RARE_STREAMS })
+			expect(fewerThan((await suite).tally, rare, (SEEDS * RARE_PER_MILLE) / 1_000)).toEqual([])
 		})
 	})
 

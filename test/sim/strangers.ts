@@ -3,6 +3,7 @@ import type { Dialog, Endpoint } from '../../src/demo/dialog.ts'
 import { type HeaderRow, request } from '../../src/sip/build.ts'
 import type { Chance } from './chance.ts'
 import type { Network } from './network.ts'
+import type { Streams } from './streams.ts'
 
 export interface Targets {
 	readonly gateway: Endpoint
@@ -32,6 +33,18 @@ export class Strangers {
 		for (let left = this.#chance.between(1, 12); left > 0; left--) this.#send(this.#datagram(from), from)
 	}
 
+	/** The same by a connection, which may carry what is no SIP, or nothing at all, and stay. */
+	connect(streams: Streams, address: string): void {
+		const chance = this.#chance
+		const from = { address, port: 5_060 }
+		const nobody = { isReading: () => true, hear() {}, lost() {} }
+		const stream = streams.open(chance.one(['TLS', 'WS'] as const), address, 'stranger', nobody)
+		for (let left = chance.between(0, 6); left > 0; left--)
+			if (chance.is(0.1)) streams.garble(stream, this.#garbage())
+			else streams.fromPhone(stream, this.#datagram(from))
+		if (chance.is(0.5)) streams.closeByPhone(stream)
+	}
+
 	/** One datagram of a scanner: it guesses agents. */
 	scan(from: Endpoint): void {
 		this.#send(
@@ -41,9 +54,9 @@ export class Strangers {
 	}
 
 	/** An agent in a dialog of its own, in the name of another one. */
-	usurpDialog(from: Endpoint, { callId, routes, target, localCseq }: Dialog, other: string): void {
+	usurpDialog(from: Endpoint, { callId, routes, target, localCseq }: Dialog, other: string): Uint8Array {
 		const { domain } = this.#targets
-		const bytes = request({
+		return request({
 			method: this.#chance.one(['BYE', 'INFO', 'INVITE', 'MESSAGE'] as const),
 			uri: target,
 			via: this.#via(from),
@@ -53,17 +66,16 @@ export class Strangers {
 			cseq: localCseq + 1,
 			rows: routes.map((route) => ['Route', route] as const),
 		})
-		this.#send(bytes, from)
 	}
 
 	/** An agent, on the flow of its own phone, in the name of another one. */
-	usurp(from: Endpoint, self: string, other: string): void {
+	usurp(from: Endpoint, self: string, other: string): Uint8Array {
 		const method = this.#chance.one(['INVITE', 'MESSAGE', 'REGISTER', 'SUBSCRIBE', 'OPTIONS'] as const)
 		const toTag = this.#chance.is(0.3) ? `;tag=${this.#chance.hex(8)}` : ''
 		const rows = this.#chance.is(0.5)
 			? []
 			: [['P-Asserted-Identity', `<sip:${other}@${this.#targets.domain}>`] as const]
-		this.#send(this.#request(method, from, other, toTag, [...rows, this.#contact(from, self)]), from)
+		return this.#request(method, from, other, toTag, [...rows, this.#contact(from, self)])
 	}
 
 	#datagram(from: Endpoint): Uint8Array {

@@ -5,9 +5,10 @@ import { headerParam, parseNameAddr } from '../../src/sip/address.ts'
 import { Header } from '../../src/sip/headers.ts'
 import type { SipMessage } from '../../src/sip/message.ts'
 import { type Handset, isRowOf, names } from './handset.ts'
-import type { Entry, Out, Record } from './record.ts'
+import type { Closed, Entry, Out, Record } from './record.ts'
 import { isPbx } from './scenario.ts'
 import type { SimStore } from './store.ts'
+import { isStream } from './streams.ts'
 
 /** A binding is counted from the PBX's answer, and its 2xx goes out after the commit. */
 const COMMIT_SLACK_MS = 1_000
@@ -20,6 +21,8 @@ export class Watch {
 	readonly #store: SimStore
 	readonly #handsets: readonly Handset[]
 	readonly #answered = new Set<string>()
+	/** Branches of INVITEs that went to phones. */
+	readonly #offered = new Set<string>()
 	/** By invariant, how often there was something to look at. */
 	readonly #judged = new Map<string, number>()
 	#seen = 0
@@ -42,16 +45,23 @@ export class Watch {
 	look(core: Core, now: number): void {
 		const { entries } = this.#record
 		this.#boundedBy(core, entries[entries.at(-1)!.cause]!, now)
+		if (entries[entries.at(-1)!.cause]!.kind === 'closed') this.#cutOff(core, now)
 		for (const end = entries.length; this.#seen < end; this.#seen++) this.#lookAt(entries[this.#seen]!, now)
 		if (++this.#turns % SNAPSHOT_EVERY === 0) this.#noSecret(JSON.stringify(core.snapshot(now)), 'the snapshot', now)
 	}
 
 	#lookAt(entry: Entry, now: number): void {
-		if (entry.kind === 'out') this.#committedBefore(entry)
+		if (entry.kind === 'out') this.#lookAtOut(entry)
 		else if (entry.kind === 'event') this.#noSecret(JSON.stringify(entry.fields), `the event ${entry.name}`, now)
 		else if (entry.kind === 'save' && entry.save.changes.some(({ table, op }) => table === 'device' && op === 'delete'))
 			this.#removedAt = entry.at
 		else if (entry.kind === 'started') this.#nothingLost(entry.bound, now)
+	}
+
+	#lookAtOut(entry: Out): void {
+		const { method, via } = entry.message
+		if (method === 'INVITE' && !isPbx(entry.peer)) this.#offered.add(via.branch)
+		this.#committedBefore(entry)
 	}
 
 	/** Invariant 7: what the phone is told of is in the store. */
@@ -82,7 +92,20 @@ export class Watch {
 			if (!bound.includes(id)) this.#fault(now, '7', `device ${id} was stored, and is not bound after the start`)
 	}
 
-	/** Invariant 12: one datagram of a stranger leaves no more behind than the two transactions of its REGISTER. */
+	/** Nothing can be sent to it, and the next call wakes it. */
+	#cutOff({ devices }: Core, now: number): void {
+		this.#judge('cut')
+		const { entries } = this.#record
+		const { peer } = entries[entries.at(-1)!.cause] as Closed
+		for (const { id, flow, isCut, reach } of devices.all)
+			if (flow.key === peer.key || (isCut && reach !== 'background'))
+				this.#fault(now, 'cut', `device ${id} is ${reach} on ${flow.key}, and ${peer.key} is closed`)
+	}
+
+	/**
+	 * Invariant 12: one message of a stranger leaves no more behind than the two transactions of its REGISTER. A phone may answer its
+	 * INVITE by a connection that is not bound yet, and then the agent's phones are sent CANCEL.
+	 */
 	#boundedBy({ transactions, devices, filter }: Core, cause: Entry, now: number): void {
 		const grown = transactions.count - this.#transactions
 		this.#transactions = transactions.count
@@ -90,10 +113,11 @@ export class Watch {
 			this.#life = cause.life
 			return
 		}
-		const { address, port } = cause.peer
-		if (devices.flow(`0|${address}|${port}`) !== undefined) return
+		if (devices.flow(cause.peer.key) !== undefined) return
 		this.#judge('12')
-		if (grown > (cause.message.method === 'REGISTER' ? 2 : 0))
+		const { method, via } = cause.message
+		const isAnswer = method === '' && isStream(cause.peer) && this.#offered.has(via.branch)
+		if (grown > (method === 'REGISTER' ? 2 : isAnswer ? this.#handsets.length : 0))
 			this.#fault(now, '12', `${cause.message.method} ${cause.message.callId} of a stranger left ${grown} transactions`)
 		if (filter.sources.size > MAX_SOURCES || filter.sources.banCount > MAX_BANS)
 			this.#fault(now, '12', 'more sources or bans are remembered than there may be')

@@ -14,6 +14,7 @@ import { Queue } from './queue.ts'
 import { Record, SWITCHED_OFF } from './record.ts'
 import { DOMAIN, GATEWAY, PBX, type Scenario, scenarioOf } from './scenario.ts'
 import { Strangers } from './strangers.ts'
+import { Streams } from './streams.ts'
 import { Watch } from './watch.ts'
 
 /** 2026-01-01T00:00:00Z. */
@@ -56,6 +57,7 @@ export class World {
 	readonly record = new Record()
 	readonly scenario: Scenario
 	readonly network: Network
+	readonly streams: Streams
 	readonly gateway: SimGateway
 	readonly exchange: Exchange
 	readonly handsets: Handset[]
@@ -80,6 +82,7 @@ export class World {
 		this.scenario = scenario
 		this.network = new Network(agenda, weather, PBX.address, scenario.lan, scenario.wan)
 		const { network } = this
+		this.streams = new Streams(agenda)
 		const note = (who: string, text: string) => this.record.begin(agenda.now, { kind: 'note', who, text })
 		const answer = (result: Parameters<SimGateway['pushResult']>[0], life: number) =>
 			this.gateway.pushResult(result, life)
@@ -90,7 +93,9 @@ export class World {
 		this.gateway = this.#makeGateway(seeds.fork())
 		this.#links = new Links(agenda, this.gateway)
 		this.exchange = new Exchange({ ...scenario.pbx, self: PBX, domain: DOMAIN }, agenda, seeds.fork(), network, note)
-		this.handsets = scenario.handsets.map((plan) => new Handset(plan, agenda, seeds.fork(), network, note))
+		this.handsets = scenario.handsets.map(
+			(plan) => new Handset(plan, agenda, seeds.fork(), network, this.streams, note),
+		)
 		this.watch = new Watch(this.record, this.gateway.store, this.handsets)
 		this.#strangers = new Strangers(seeds.fork(), network, {
 			gateway: GATEWAY,
@@ -100,6 +105,7 @@ export class World {
 			instances: scenario.handsets.flatMap(({ instance }) => instance ?? []),
 		})
 		this.#writer = seeds.fork()
+		this.streams.begin(seeds.fork(), this.gateway, () => network.wan)
 	}
 
 	run(): void {
@@ -121,6 +127,7 @@ export class World {
 	#makeGateway(chance: Chance): SimGateway {
 		const { agenda, network, record, scenario } = this
 		return new SimGateway({
+			streams: this.streams,
 			...{
 				agenda,
 				chance,
@@ -157,7 +164,7 @@ export class World {
 		this.#times(events.wakes, () => handset().wake('in-place'))
 		this.#times(events.moves, () => handset().wake('elsewhere'))
 		this.#times(events.rebinds, () => handset().rebind())
-		this.#times(events.unregisters, () => this.#unregister(handset()))
+		this.#times(events.unregisters, () => handset().unregister())
 		this.#times(events.outgoing, () => this.#callOut(handset()))
 		this.#times(events.kills, () => this.gateway.kill())
 		this.#times(events.stops, () => this.gateway.stop())
@@ -188,6 +195,8 @@ export class World {
 		this.exchange.call(plan)
 		const meanwhile = chance.one(MEANWHILE)
 		agenda.after(this.#momentOf(plan), () => this.#disturb(meanwhile, plan.agent))
+		if (this.scenario.hasStreams && chance.is(0.2))
+			agenda.after(this.#momentOf(plan), () => this.#loseConnections(plan.agent))
 	}
 
 	/** Some time in the call, or about when the caller gives up. */
@@ -218,6 +227,10 @@ export class World {
 			case 'usurp':
 				for (const handset of handsets) this.#usurp(handset)
 		}
+	}
+
+	#loseConnections(agent: string): void {
+		for (const handset of this.handsets) if (handset.plan.agent === agent) handset.rebind()
 	}
 
 	#queue(): void {
@@ -259,13 +272,11 @@ export class World {
 		}
 	}
 
-	#unregister(handset: Handset): void {
-		if (!handset.phone.asleep) handset.act('unregisters', (phone, now) => phone.unregister(now))
-	}
-
 	#callOut(handset: Handset): void {
 		if (handset.phone.asleep) return
 		handset.act('calls 600', (phone, now) => phone.call('600', now))
+		if (this.scenario.hasStreams && this.chance.is(0.5))
+			this.agenda.after(this.chance.between(50, 3_000), () => handset.rebind())
 		if (this.chance.is(0.4))
 			this.agenda.after(this.chance.between(50, 5_000), () =>
 				handset.act('hangs up', (phone, now) => phone.hangup(now)),
@@ -288,6 +299,8 @@ export class World {
 	#knock(): void {
 		const number = this.#strangersSeen++
 		const nat = this.chance.is(0.5) ? `203.0.113.${this.chance.between(1, 3)}` : undefined
+		if (this.scenario.hasStreams && this.chance.is(0.5))
+			return this.#strangers.connect(this.streams, nat ?? `192.0.2.${number % 250}`)
 		const endpoint = { address: `192.0.2.${number % 250}`, port: 5_000 + number }
 		this.network.attach(endpoint, () => {}, nat)
 		this.#strangers.knock(endpoint)
@@ -297,13 +310,14 @@ export class World {
 		const others = [...this.scenario.pbx.agents.keys(), 'boss'].filter((agent) => agent !== handset.plan.agent)
 		const other = this.chance.one(others)
 		const dialog = handset.phone.calls.current?.dialog
-		if (dialog === undefined) this.#strangers.usurp(handset.endpoint, handset.plan.agent, other)
-		else if (other !== 'boss') this.#strangers.usurpDialog(handset.endpoint, dialog, other)
+		if (dialog === undefined) handset.say(this.#strangers.usurp(handset.endpoint, handset.plan.agent, other))
+		else if (other !== 'boss') handset.say(this.#strangers.usurpDialog(handset.endpoint, dialog, other))
 	}
 
 	#calmDown(): void {
 		this.network.lan = CALM
 		this.network.wan = CALM
+		this.streams.isCalm = true
 		this.gateway.store.fault = undefined
 		this.gateway.immortal = true
 		this.record.begin(this.agenda.now, { kind: 'note', who: 'world', text: 'calms down' })
