@@ -16,6 +16,7 @@ import type { Input } from './inputs.ts'
 import type { Flow, Restored } from './model.ts'
 import { PbxConnections } from './pbx/connections.ts'
 import { PbxRequests } from './pbx/hops.ts'
+import { Silence } from './pbx/silence.ts'
 import { Targets } from './pbx/targets.ts'
 import { OwnAddresses } from './proxy/route.ts'
 import { Router } from './proxy/router.ts'
@@ -50,10 +51,7 @@ export class Core {
 	readonly #own: OwnAddresses
 	readonly #refresh: RefreshPushes
 	readonly #pbxConnections: PbxConnections
-	/** When the PBX was last heard. */
-	pbxHeardAt: number | undefined = undefined
-	/** A REGISTER had no answer, and it was told: `pbx-silent`. */
-	#toldSilent = false
+	readonly #silence: Silence
 
 	constructor(settings: Settings, capabilities: Capabilities, restored: Restored, now: number) {
 		this.context = new Context(settings, this.#deadlines, capabilities, zeroCounters())
@@ -70,6 +68,7 @@ export class Core {
 		})
 		this.suspicion = new Suspicion(this.context, this.devices, ({ agent }) => this.#availability.changed(agent))
 		this.targets = new Targets(this.context, this.transactions)
+		this.#silence = new Silence(this.context, this.targets)
 		this.#pbxConnections = new PbxConnections(this.context, this.transactions, this.targets)
 		this.filter = new Filter(this.context, this.devices, this.targets)
 		const pbx = new PbxRequests(this.context, this.transactions, this.targets)
@@ -96,7 +95,7 @@ export class Core {
 			deviceSeen: (device, at) => this.#deviceSeen(device, at),
 			deviceRegistered: (device, at) => this.#deviceRegistered(device, at),
 			isTold: (device) => this.#notices.reaches(device),
-			pbxTimedOut: (at) => this.#pbxTimedOut(at),
+			pbxTimedOut: (at) => this.#silence.timedOut(at),
 		})
 		this.devices.watch({
 			deviceBound: (device, at) => this.#deviceBound(device, at),
@@ -192,12 +191,8 @@ export class Core {
 	}
 
 	#fromPbx(flow: Flow, bytes: Uint8Array, now: number): void {
-		this.pbxHeardAt = now
 		if (this.context.isReliable(flow)) this.#pbxConnections.heard(flow)
-		if (this.#toldSilent) {
-			this.#toldSilent = false
-			this.context.event('pbx-back', { address: flow.address })
-		}
+		this.#silence.heard(flow, now)
 		const message = this.#parsed(flow, bytes, false, now)
 		if (message === undefined) return
 		if (message.status > 0) return this.#isOurs(message) ? this.#response(message, now) : undefined
@@ -386,15 +381,14 @@ export class Core {
 		this.#availability.changed(device.agent)
 	}
 
-	/** Nothing of it answers: its machines are all down, or it left a REGISTER alone. */
-	get pbxSilent(): boolean {
-		return this.#toldSilent || this.targets.areDown
+	/** When the PBX was last heard. */
+	get pbxHeardAt(): number | undefined {
+		return this.#silence.heardAt
 	}
 
-	#pbxTimedOut(now: number): void {
-		if (this.#toldSilent || (this.pbxHeardAt !== undefined && now - this.pbxHeardAt < PBX_SILENCE_MS)) return
-		this.#toldSilent = true
-		this.context.event('pbx-silent', { address: this.targets.first?.address, seconds: PBX_SILENCE_MS / 1000 })
+	/** Nothing of it answers: its machines are all down, or it left a REGISTER alone. */
+	get pbxSilent(): boolean {
+		return this.#silence.isTold || this.targets.areDown
 	}
 }
 
@@ -403,6 +397,3 @@ export class Core {
  * lives answers in milliseconds, so that this is a million a second; one that does not must not cost the memory.
  */
 export const MAX_STRANGERS_WAITING = 8_192
-
-/** No word from the PBX for as long as a REGISTER is retransmitted (timer F). */
-const PBX_SILENCE_MS = 32_000
