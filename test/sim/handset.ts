@@ -166,6 +166,11 @@ export class Handset {
 		this.wake(how)
 	}
 
+	/** Its connection, where it has one, ends. */
+	drop(): void {
+		this.#line?.drop()
+	}
+
 	/** Its NAT, or its network, lets it down. */
 	rebind(): void {
 		if (this.#line !== undefined) this.#line.disturb()

@@ -49,6 +49,11 @@ export class Line {
 		this.#stream = undefined
 	}
 
+	/** Somebody on the way ends it. */
+	drop(): void {
+		if (this.#stream !== undefined) this.#parts.streams.reset(this.#stream)
+	}
+
 	/** What becomes of connections on mobile networks. */
 	disturb(): void {
 		const { chance, streams } = this.#parts

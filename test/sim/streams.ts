@@ -32,9 +32,10 @@ const GIVEN_UP_MS = 20_000
 /** Messages that an end which reads nothing takes before the transport calls it a slow reader. */
 const UNREAD = [4, 40] as const
 
-/** Now and then one is reset soon after something was said by it. */
-const UNLUCKY = 0.03
+/** Now and then one ends soon after something was said by it, or in the moment when that is being dealt with. */
+const UNLUCKY = 0.04
 const UNLUCKY_MS = [5, 400] as const
+const DEALT_WITH_MS = [0, 8] as const
 
 /** The phone's end. */
 export interface StreamEnd {
@@ -117,8 +118,7 @@ export class Streams {
 
 	fromPhone(stream: Stream, bytes: Uint8Array): void {
 		this.#up(stream, () => this.#gateway.message(stream.flow, bytes))
-		if (!this.isCalm && this.#chance.is(UNLUCKY))
-			this.#agenda.after(this.#chance.between(...UNLUCKY_MS), () => this.reset(stream))
+		if (!this.isCalm && this.#chance.is(UNLUCKY)) this.#endSoon(stream)
 	}
 
 	/** The framing is lost by it, and the gateway's transport closes the connection. */
@@ -177,12 +177,12 @@ export class Streams {
 		this.#agenda.after(this.#chance.between(...NOTICED_MS), () => this.#lose(stream))
 	}
 
-	/** Somebody on the way ends it, with all that is under way. */
-	reset(stream: Stream): void {
+	/** Somebody on the way ends it, with all that is under way; the gateway hears of it so much later. */
+	reset(stream: Stream, ms = this.#delay()): void {
 		if (!stream.isOpen || stream.isTorn) return
 		stream.isTorn = true
 		this.ends.reset++
-		this.#agenda.after(this.#delay(), () => this.#gone(stream))
+		this.#agenda.after(ms, () => this.#gone(stream))
 		this.#agenda.after(this.#delay(), () => this.#lose(stream))
 	}
 
@@ -204,6 +204,11 @@ export class Streams {
 		}
 		this.#open.clear()
 		this.#numbered = 0
+	}
+
+	#endSoon(stream: Stream): void {
+		if (this.#chance.is(0.5)) this.#agenda.after(this.#chance.between(...UNLUCKY_MS), () => this.reset(stream))
+		else this.#agenda.at(stream.up + this.#chance.between(...DEALT_WITH_MS), () => this.reset(stream, 0))
 	}
 
 	#up(stream: Stream, arrive: () => boolean): void {

@@ -275,8 +275,8 @@ export class World {
 	#callOut(handset: Handset): void {
 		if (handset.phone.asleep) return
 		handset.act('calls 600', (phone, now) => phone.call('600', now))
-		if (this.scenario.hasStreams && this.chance.is(0.5))
-			this.agenda.after(this.chance.between(50, 3_000), () => handset.rebind())
+		if (this.scenario.hasStreams && this.chance.is(0.6))
+			this.agenda.after(this.chance.between(200, 2_500), () => handset.drop())
 		if (this.chance.is(0.4))
 			this.agenda.after(this.chance.between(50, 5_000), () =>
 				handset.act('hangs up', (phone, now) => phone.hangup(now)),
