@@ -187,6 +187,18 @@ describe('a call to one whose connection is still there', () => {
 		expect([rig.pushes, rig.words(PBX)]).toEqual([[], ['100 INVITE', '180 INVITE']])
 	})
 
+	test('that says 100 while the hold is being stored needs none either', () => {
+		const { rig } = frozen()
+		rig.saving = 'waits'
+		calls(rig)
+		rig.advance(1)
+		rig.from(TLS, answerTo(rig.last(TLS, 'INVITE'), 100))
+		rig.commit()
+		rig.advance(5_000)
+		expect(rig.pushes).toEqual([])
+		expect(rig.words(PBX)).toEqual(['100 INVITE'])
+	})
+
 	test('that comes back by another connection gets the same INVITE there', () => {
 		const { rig, phone } = frozen()
 		calls(rig)

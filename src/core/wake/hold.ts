@@ -93,8 +93,8 @@ export class Hold implements CommitWaiter {
 			branch.refused(now)
 			return this.#call.settle(now)
 		}
-		/* its REGISTER is accepted, and only waits to be stored: then it has the INVITE */
-		if (branch.isBack) {
+		/* its REGISTER is accepted, and only waits to be stored: then it has the INVITE; or it has said 100 to the one it has */
+		if (branch.isBack || branch.heardAt > branch.pushedAt) {
 			branch.push = 'none'
 			return
 		}
