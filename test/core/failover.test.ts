@@ -2,17 +2,18 @@
 import { describe, expect, test } from 'bun:test'
 import { FAILOVER_MS, MAX_TRIES } from '../../src/core/pbx/hops.ts'
 import { LEFT_BEHIND_MS } from '../../src/core/pbx/left-behind.ts'
+import type { Settings } from '../../src/core/settings.ts'
 import { Header } from '../../src/sip/headers.ts'
 import type { SipMessage } from '../../src/sip/message.ts'
 import { answerTo, bind, boundPhone, grant, Phone, requestText } from './peers.ts'
-import { flowOf, PBX, Rig } from './rig.ts'
+import { flowOf, PBX, Rig, streamOf } from './rig.ts'
 import { targetOf } from './target.ts'
 
 const SECOND = flowOf('192.0.2.2', 5060)
 const PHONE = flowOf('198.51.100.7', 40_007)
 
-function pairRig(): Rig {
-	const rig = new Rig()
+function pairRig(settings: Partial<Settings> = {}): Rig {
+	const rig = new Rig(settings)
 	rig.input({ type: 'pbx-resolved', targets: [targetOf(PBX), targetOf(SECOND, { rank: 1, name: 'two.pbx.example' })] })
 	return rig
 }
@@ -260,6 +261,22 @@ describe('an INVITE of an agent', () => {
 			'remote',
 			first.cseq + 1,
 		])
+		for (const word of ['ACK', 'BYE']) expect(rig.last(PBX, word).list(Header.Route)).toEqual(['<sip:192.0.2.99;lr>'])
+	})
+
+	test('and so is that of a phone on a connection, whose calls have two Record-Routes of ours', () => {
+		const tls = { host: 'gw.example', port: 5061, transport: 'TLS' } as const
+		const rig = pairRig({ advertised: [{ host: 'gw.example', port: 5060, transport: 'UDP' }, tls] })
+		const phone = new Phone('1001', streamOf('198.51.100.7', 40_007, 1))
+		bind(rig, phone)
+		rig.advance(1)
+		rig.from(phone.flow, call(phone, { rows: ['Record-Route: <sip:10.0.0.9;lr>'] }))
+		const first = rig.last(PBX, 'INVITE')
+		expect(first.list(Header.RecordRoute)).toHaveLength(3)
+		rig.advance(FAILOVER_MS)
+		rig.from(SECOND, answerTo(rig.last(SECOND, 'INVITE'), 486))
+		const own = `Record-Route: ${first.first(Header.RecordRoute)}`
+		rig.from(PBX, lateOk(first).replace(own, ['Record-Route: <sip:192.0.2.99;lr>', own].join('\r\n')))
 		for (const word of ['ACK', 'BYE']) expect(rig.last(PBX, word).list(Header.Route)).toEqual(['<sip:192.0.2.99;lr>'])
 	})
 

@@ -9,6 +9,7 @@ import { Edit } from '../../sip/edit.ts'
 import { Header } from '../../sip/headers.ts'
 import type { SipMessage } from '../../sip/message.ts'
 import { parse } from '../../sip/parse.ts'
+import { parseUri } from '../../sip/uri.ts'
 import type {
 	ClientTransaction,
 	Destination,
@@ -196,10 +197,7 @@ export class Pass implements HopUser, Timed {
 	#hangUp(client: ClientTransaction, answer: SipMessage, now: number): void {
 		if (!this.server.invite || this.#request.toTag !== '') return
 		const uri = parseNameAddr(answer.first(Header.Contact) ?? '')?.uri ?? this.#request.uri
-		const recorded = answer.list(Header.RecordRoute)
-		/* those of the machines behind us: the others, and ours, went out with the INVITE */
-		const theirs = recorded.slice(0, -1 - this.#request.list(Header.RecordRoute).length)
-		const routes = theirs.reverse().map((value) => ['Route', value] as const)
+		const routes = routesBehind(answer, this.#request).map((value) => ['Route', value] as const)
 		const { to } = client
 		const isCopy = this.#isHungUp
 		this.#isHungUp = true
@@ -241,6 +239,19 @@ export class Pass implements HopUser, Timed {
 export function hasNextVia(answer: SipMessage): boolean {
 	const own = answer.find(Header.Via)
 	return answer.find(Header.Via, own + 1) >= 0 || answer.list(Header.Via).length > 1
+}
+
+/** The machines of the PBX behind us, the next hop first: all else of Record-Route went out with the INVITE. */
+function routesBehind(answer: SipMessage, request: SipMessage): string[] {
+	const recorded = answer.list(Header.RecordRoute)
+	const upToUs = recorded.slice(0, recorded.length - request.list(Header.RecordRoute).length)
+	/* ours are two where the phone and the PBX have different listeners, and both name the device */
+	const own = userOf(upToUs.at(-1))
+	return upToUs.filter((value) => userOf(value) !== own).reverse()
+}
+
+function userOf(route: string | undefined): string | undefined {
+	return parseUri(parseNameAddr(route ?? '')?.uri ?? '')?.user
 }
 
 /** A phone's answer as the PBX may see it: our Via off, its Contact ours, no push parameters, 503 as 500. */
