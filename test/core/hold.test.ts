@@ -646,6 +646,17 @@ describe('a restart', () => {
 		expect(rig.words(PBX)).toContain('200 INVITE')
 	})
 
+	test('who was called beside a held one and lapsed meanwhile is not called: nobody knows who is at its address', () => {
+		const { rig, awake } = heldAndAwake()
+		rig.pushed(ACCEPTED)
+		for (const [id, row] of rig.tables.devices)
+			if (row.flow.key === awake.flow.key) rig.tables.devices.set(id, { ...row, expiresAt: rig.now + 500 })
+		rig.now += 1_000
+		rig.restart()
+		expect(rig.words(awake.flow)).toEqual([])
+		expect(rig.words(PBX)).toEqual(['100 INVITE'])
+	})
+
 	test('a stored INVITE that cannot be read is left out', () => {
 		const { rig } = held()
 		for (const [id, row] of rig.tables.calls) rig.tables.calls.set(id, { ...row, invite: Buffer.from('nonsense') })

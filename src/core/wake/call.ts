@@ -105,8 +105,8 @@ export class AgentCall implements BranchOwner, Timed {
 	#holdAgain(now: number): void {
 		this.calls.context.deadlines.at(this.#holdEnds, this.holdUntil)
 		if (now >= this.holdUntil) return
-		/* who was called without a push, or has registered since it, is there as far as anybody knows */
-		const there = this.branches.filter((branch) => !branch.wasPushed || branch.isBack)
+		/* who was called without a push, or has registered since it, is there as far as anybody knows: but for one that has lapsed */
+		const there = this.branches.filter((branch) => (!branch.wasPushed || branch.isBack) && !branch.isLapsed(now))
 		this.#hold.pushAgain(now)
 		for (const branch of there) branch.on('registered', now)
 		this.settle(now)

@@ -82,7 +82,7 @@ export class Branch implements ClientUser, Prober, Timed {
 		this.on(opening, now)
 	}
 
-	/** As the store had it. A device whose binding lapsed while the gateway was down is nowhere. */
+	/** As the store had it. A device that is not stored any more is nowhere. */
 	restore({ pushId, pushedAt }: HeldBranch): void {
 		this.state = this.device === undefined ? 'ended' : 'waking'
 		this.pushId = pushId
@@ -114,6 +114,11 @@ export class Branch implements ClientUser, Prober, Timed {
 	/** Has its device registered since its push? */
 	get isBack(): boolean {
 		return (this.device?.registeredAt ?? 0) > this.pushedAt
+	}
+
+	/** Its time was up while the gateway was down, which is about to be told: nobody knows who has its address now. */
+	isLapsed(now: number): boolean {
+		return (this.device?.expiresAt ?? 0) <= now
 	}
 
 	/** It signed off, perhaps to sign on again at once: it has its id back then, and the hold goes on. */
