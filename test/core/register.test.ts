@@ -489,6 +489,23 @@ describe('push parameters', () => {
 		expect(moves('10.0.0.7', `;transport=udp${params}`)).toBe(TOKEN)
 		expect(moves('10.0.0.8', '')).toBeUndefined()
 	})
+
+	test('what they leave to --apns-topic is of this start: one that was wrong is mended by the next REGISTER', () => {
+		for (const address of ['10.0.0.5', '10.0.0.6']) {
+			const wrong = new Rig({ apnsTopic: 'com.example.typo.voip' })
+			const phone = new Phone('1001', HOME)
+			const binds = (rig: Rig, at: string) => {
+				const contact = `<sip:1001@${at};pn-provider=apns;pn-prid=${TOKEN}>;+sip.instance="<urn:uuid:1>"`
+				bind(rig, phone, { contact })
+				return [...rig.tables.devices.values()][0]!.push?.topic
+			}
+			expect(binds(wrong, '10.0.0.5')).toBe('com.example.typo.voip')
+			const right = new Rig()
+			for (const [id, row] of wrong.tables.devices) right.tables.devices.set(id, row)
+			right.restart()
+			expect(binds(right, address)).toBe(right.settings.apnsTopic)
+		}
+	})
 })
 
 describe('Feature-Caps (RFC 8599 §5)', () => {

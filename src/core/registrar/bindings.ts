@@ -88,6 +88,7 @@ export class Bindings {
 		const push = sec >= MIN_PUSH_EXPIRES_SEC && !this.#isPushedByAnother(contact.push) ? contact.push : undefined
 		if (device !== undefined) this.#refresh(device, contact, push, expiresAt, pbxExpiresAt)
 		else device = this.#bindNew(contact, push, expiresAt, pbxExpiresAt)
+		device.isOfStore = false
 		device.noteOrder(this.#request)
 		this.#observer.deviceSeen(device, this.#now)
 		this.bound.push(device)

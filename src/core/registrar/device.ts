@@ -53,6 +53,8 @@ export class Device {
 	/** Another connection of it, the newest but one: it is reached by that where the first is closed. Not stored. */
 	spare: SpareFlow | undefined = undefined
 	push: PushParams | undefined
+	/** It is of the store, and has not registered since: what its Contact leaves to our defaults may be of other ones. */
+	isOfStore = false
 	expiresAt: number
 	pbxExpiresAt: number
 	registeredAt: number

@@ -103,9 +103,10 @@ export class Devices implements Timed {
 	restore(record: DeviceRecord, now: number): Device {
 		const { flow } = record
 		const isConnection = this.#context.ownAt(flow.listener).isReliable || flow.key !== datagramKey(flow)
-		if (!isConnection) return this.bind(record, now)
-		const device = this.bind({ ...record, flow: closedFlow(flow), reach: 'background' }, now)
-		this.#cut(device)
+		const found = isConnection ? ({ ...record, flow: closedFlow(flow), reach: 'background' } as const) : record
+		const device = this.bind(found, now)
+		device.isOfStore = true
+		if (isConnection) this.#cut(device)
 		return device
 	}
 

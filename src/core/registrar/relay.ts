@@ -11,7 +11,7 @@ import type { Flow } from '../model.ts'
 import type { PbxRequests } from '../pbx/hops.ts'
 import type { Target } from '../pbx/target.ts'
 import { type Asked, askedOf } from './contact.ts'
-import type { Devices } from './devices.ts'
+import type { Device, Devices } from './devices.ts'
 import { claimedByAnother, providersFor } from './feature-caps.ts'
 import type { PushDefaults } from './push-params.ts'
 import { type RegisterObserver, Registration, type RelayParts } from './registration.ts'
@@ -50,7 +50,7 @@ export class RegisterRelay implements RelayParts {
 	/** `aor` is the canonical one of To. The request is valid, for our domain, and in the sender's own name. */
 	relay(request: SipMessage, flow: Flow, aor: string, user: string, pbx: Target, now: number): void {
 		this.context.counters.registers++
-		const asked = askedOf(request, this.pushDefaults, (key) => this.devices.find(aor, key))
+		const asked = askedOf(request, this.pushDefaults, (key) => this.#known(aor, key))
 		if (asked.kind === 'fault') {
 			const toTag = this.context.toTag()
 			return this.context.send(flow, response(request, flow, 400, { reason: asked.sentence, toTag }))
@@ -67,6 +67,12 @@ export class RegisterRelay implements RelayParts {
 			this.#pending.set(aor, pending)
 		}
 		pending.add(registration)
+	}
+
+	/** Whose push parameters need not be read again. */
+	#known(aor: string, key: string): Device | undefined {
+		const device = this.devices.find(aor, key)
+		return device?.isOfStore ? undefined : device
 	}
 
 	/** RFC 8599 §5.6.1: what is wrong with what it says of pushes, unless somebody nearer to the phone sees to them. */
