@@ -13,6 +13,7 @@ import { type Capabilities, Context, zeroCounters } from './context.ts'
 import type { Effect } from './effects.ts'
 import { Filter, type Name, registeredName } from './filter/filter.ts'
 import type { Input } from './inputs.ts'
+import { Latecomers } from './latecomers.ts'
 import type { Flow, Restored } from './model.ts'
 import { PbxConnections } from './pbx/connections.ts'
 import { PbxRequests } from './pbx/hops.ts'
@@ -52,6 +53,7 @@ export class Core {
 	readonly #refresh: RefreshPushes
 	readonly #pbxConnections: PbxConnections
 	readonly #silence: Silence
+	readonly #latecomers: Latecomers
 
 	constructor(settings: Settings, capabilities: Capabilities, restored: Restored, now: number) {
 		this.context = new Context(settings, this.#deadlines, capabilities, zeroCounters())
@@ -74,6 +76,7 @@ export class Core {
 		const pbx = new PbxRequests(this.context, this.transactions, this.targets)
 		const own = new OwnAddresses(this.context)
 		this.#own = own
+		this.#latecomers = new Latecomers(this.context, this.transactions, this.devices, own)
 		this.calls = new Calls(
 			this.context,
 			this.transactions,
@@ -226,30 +229,13 @@ export class Core {
 		if (!this.filter.worthParsing(flow.address, bytes)) return this.#turnOut(flow)
 		if (isKeepAlive(bytes)) return
 		const message = parse(bytes)
-		if (message.status > 0 && this.#mayAnswer(message, flow)) return this.#latecomer(message, flow, now)
+		if (this.#latecomers.takes(message, flow, bytes, now)) return
 		if (message.status > 0 || message.method === '' || message.fault !== undefined) {
 			this.context.counters.strangersDropped++
 			return this.#turnOut(flow)
 		}
 		const isHeard = this.#strangerRequest(message, flow, now)
 		if (!isHeard && this.filter.isBanned(flow)) this.#turnOut(flow)
-	}
-
-	/** RFC 3261 §18.2.2: a phone whose connection is closed answers by a new one, on which its REGISTER may only be under way. */
-	#mayAnswer(response: SipMessage, flow: Flow): boolean {
-		return this.context.isReliable(flow) && response.fault === undefined && this.#isOurs(response)
-	}
-
-	/**
-	 * Who knows the branch has the request: the answer counts, for it is not said twice, and its ACK goes back where it came from.
-	 * An answer to nothing costs no connection either, because a phone repeats its 2xx until it hears an ACK.
-	 */
-	#latecomer(message: SipMessage, flow: Flow, now: number): void {
-		const client = this.transactions.findClient(message)
-		/* what the PBX was asked, nobody else answers */
-		if (client?.to.key === undefined) return void this.context.counters.strangersDropped++
-		client.to = flow
-		this.transactions.receive(client, message, now)
 	}
 
 	/** What it says is worth nothing: it need not keep a connection for it. */
@@ -328,6 +314,7 @@ export class Core {
 	/** Whoever it reached is asleep as far as anybody can tell, and nobody waits for an answer by it. */
 	#flowClosed(flow: Flow, now: number): void {
 		if (this.filter.isPbx(flow)) return this.#pbxConnections.closed(flow, now)
+		this.#latecomers.closed(flow)
 		const { cut, moved } = this.devices.cut(flow)
 		for (const device of cut) {
 			this.#pings.cut(device, now)
@@ -366,6 +353,7 @@ export class Core {
 		this.calls.deviceRegistered(device, now)
 		this.#refresh.registered(device, now)
 		this.#router.deviceRegistered(device, now)
+		for (const bytes of this.#latecomers.requestsOf(device.flow, now)) this.#datagram(device.flow, bytes, now)
 	}
 
 	#deviceGone(device: Device, now: number): void {

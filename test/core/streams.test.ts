@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { closedFlow, Departed, MAX_DEPARTED } from '../../src/core/departed.ts'
+import { GIVEN_UP_MS, MAX_EARLY_BYTES, MAX_EARLY_CONNECTIONS, MAX_EARLY_REQUESTS } from '../../src/core/latecomers.ts'
 import { PROBE_AGAIN_MS } from '../../src/core/reach/probes.ts'
 import type { Settings } from '../../src/core/settings.ts'
 import { SILENCE_MS } from '../../src/core/wake/device-branch.ts'
@@ -195,6 +196,76 @@ describe('an answer by a new connection, before the REGISTER that comes with it 
 		const { rig, invite } = ringing(false)
 		rig.from(AWAY, answerTo(invite, 200).replace('gw.example:5061', 'elsewhere.example:5061'))
 		expect([rig.words(PBX), rig.closed]).toEqual([[], [AWAY.key]])
+	})
+})
+
+describe('a request in a call by a new connection, before the REGISTER that comes with it is accepted', () => {
+	/** In a call by HOME, whose connection is closed; its REGISTER by AWAY is at the PBX. */
+	function away() {
+		const { rig, phone } = bound()
+		callIn(rig)
+		const invite = rig.last(HOME, 'INVITE')
+		rig.from(HOME, answerTo(invite, 200, { contact: phone.uri }))
+		close(rig)
+		phone.flow = AWAY
+		rig.from(AWAY, phone.register())
+		const register = rig.last(PBX, 'REGISTER')
+		rig.clear()
+		const routes = invite.list(Header.RecordRoute).map((route) => `Route: ${route}`)
+		const names = { from: `<sip:1001@${DOMAIN}>;tag=remote`, to: '<sip:5551234@pbx.example>;tag=pbx' }
+		const say = (method: string, rows = routes) =>
+			requestText(method, { uri: 'sip:5551234@192.0.2.1:5060', ...names, contact: '', rows })
+		return { rig, phone, say, register, routes }
+	}
+
+	const words = (rig: Rig) => rig.words(PBX).filter((word) => word !== 'REGISTER')
+
+	test('goes to the PBX when that is stored: a phone that hangs up says so once', () => {
+		const { rig, say, phone } = away()
+		rig.from(AWAY, say('BYE'))
+		expect([words(rig), rig.closed]).toEqual([[], []])
+		bind(rig, phone)
+		expect(words(rig)).toEqual(['BYE'])
+		rig.from(PBX, answerTo(rig.last(PBX, 'BYE'), 200))
+		expect(rig.words(AWAY)).toContain('200 BYE')
+	})
+
+	test('never does where the REGISTER is refused, the connection closed, or the phone has given up', () => {
+		for (const what of ['refused', 'closed', 'late'] as const) {
+			const { rig, say, register } = away()
+			rig.from(AWAY, say('BYE'))
+			if (what === 'closed') close(rig, AWAY)
+			if (what === 'late') rig.advance(GIVEN_UP_MS)
+			rig.from(PBX, what === 'refused' ? answerTo(register, 403) : grant(register))
+			expect(rig.words(PBX)).not.toContain('BYE')
+		}
+	})
+
+	test('with a token that is forged or without one it is a stranger’s', () => {
+		const { rig, say, phone, routes } = away()
+		rig.from(AWAY, say('BYE', []))
+		rig.from(
+			AWAY,
+			say('BYE', [
+				routes[0]!.replace(/sip:1\.[0-9a-f]/, (start) => `${start.slice(0, -1)}${start.endsWith('0') ? 1 : 0}`),
+			]),
+		)
+		bind(rig, phone)
+		expect(words(rig)).toEqual([])
+	})
+
+	test(`${MAX_EARLY_REQUESTS} of them are kept, none longer than ${MAX_EARLY_BYTES} octets, of ${MAX_EARLY_CONNECTIONS} connections`, () => {
+		const { rig, say, phone } = away()
+		rig.from(AWAY, say('INFO').replace('\r\n\r\n', `\r\nSubject: ${'x'.repeat(MAX_EARLY_BYTES)}\r\n\r\n`))
+		for (let i = 0; i <= MAX_EARLY_REQUESTS; i++) rig.from(AWAY, say('INFO'))
+		bind(rig, phone)
+		expect(words(rig)).toEqual(Array.from({ length: MAX_EARLY_REQUESTS }, () => 'INFO'))
+		const other = away()
+		other.rig.from(AWAY, other.say('BYE'))
+		for (let i = 0; i < MAX_EARLY_CONNECTIONS; i++)
+			other.rig.from(streamOf('192.0.2.77', 1_024 + i, 10 + i), other.say('BYE'))
+		bind(other.rig, other.phone)
+		expect(words(other.rig)).toEqual([])
 	})
 })
 
