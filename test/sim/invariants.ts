@@ -25,7 +25,16 @@ import { declinedAtOnce, leftInPeace, toldTruly, unforgeable } from './links.che
 import { MET } from './met.ts'
 import { messagedOnce, toItsToken } from './notices.checks.ts'
 import { qualifiedAsTold, suspectedRightly, toldByTurns } from './reach.checks.ts'
-import { answeredThere, heardOnce, leftBehind, saidOnce, sentOpen, vouchedFor } from './streams.checks.ts'
+import {
+	answeredThere,
+	heardOnce,
+	hungUpEarly,
+	leftBehind,
+	saidOnce,
+	sentOpen,
+	vouchedFor,
+	wokenAtOnce,
+} from './streams.checks.ts'
 import type { Counts } from './tally.ts'
 import { admitted, hidden, noted, settled, sound, stable, welcome } from './walls.checks.ts'
 import type { World } from './world.ts'
@@ -70,6 +79,8 @@ export const INVARIANTS: Readonly<Record<string, Check>> = {
 	'a connection that its phone has left is closed at once': leftBehind,
 	'the transport keeps a connection that calls go by': vouchedFor,
 	'what a phone answers counts, by whatever connection it comes': heardOnce,
+	'and so does a hang-up': hungUpEarly,
+	'an INVITE that a closed connection took with it wakes its phone in that moment': wokenAtOnce,
 	'a phone whose connection is closed is in the background at once': noted('cut'),
 	'nothing is left behind': settled,
 	'an agent is told to be out of reach and back by turns': toldByTurns,

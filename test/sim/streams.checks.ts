@@ -1,4 +1,6 @@
 /** Phones on connections: what is sent by which, when one is left or closed, and that nothing is said twice. */
+import { GIVEN_UP_MS } from '../../src/core/latecomers.ts'
+import { Header } from '../../src/sip/headers.ts'
 import { type Ledger, lastOf } from './ledger.ts'
 import { keyOf } from './network.ts'
 import type { In, Out } from './record.ts'
@@ -94,6 +96,54 @@ export function heardOnce(ledger: Ledger): string[] {
 		ledger.judge()
 		return isAcknowledged(ledger, final) ? [] : [`${final.message.status} to ${callId} (${final.index}) was not heard`]
 	})
+}
+
+/** An INVITE that a closed connection took with it is no matter of silence: its phone is woken in that moment. */
+export function wokenAtOnce(ledger: Ledger): string[] {
+	return ledger.holds.flatMap((hold) => {
+		const offer = ledger.offers.findLast(({ branch, out }) => branch === hold.branch && out.index < hold.index)
+		const closed = offer === undefined ? undefined : ledger.closedAfter(offer.out)
+		if (offer === undefined || closed?.kind !== 'closed' || offer.out.life !== hold.life) return []
+		if (closed.index > hold.index || ledger.answers(hold.branch).some(({ index }) => index < hold.index)) return []
+		ledger.judge()
+		return hold.index <= lastOf(ledger.entries, closed.index)
+			? []
+			: [`${hold.callId} waited ${hold.at - closed.at} ms for a connection that was closed`]
+	})
+}
+
+/** A phone that hangs up by a connection that is not bound yet is heard when it is: it says so once. */
+export function hungUpEarly(ledger: Ledger): string[] {
+	return ledger.ins.flatMap((bye) => {
+		const { method, callId, cseq } = bye.message
+		if (method !== 'BYE' || !isEarly(ledger, bye)) return []
+		const owner = ledger.world.streams.ownerOf(bye.peer)
+		const handset = ledger.world.handsets.find(({ plan }) => plan.name === owner)
+		/* somebody else's name is nobody's who registers here */
+		if (handset === undefined || !bye.message.first(Header.From)?.includes(`sip:${handset.plan.agent}@`)) return []
+		const accepted = ledger.accepted.find(({ request }) => keyOf(request.peer) === keyOf(bye.peer))?.accepted
+		const stored = ledger.commits(handset).find(({ index }) => index > (accepted?.index ?? Number.POSITIVE_INFINITY))
+		if (stored === undefined || stored.life !== bye.life || stored.at >= bye.at + GIVEN_UP_MS) return []
+		if (ledger.closedBetween(bye.peer, -1, stored.index) || ledger.signedOffBetween(handset, -1, stored.index))
+			return []
+		if (ledger.wasCut(stored) || ledger.isBanned(bye)) return []
+		ledger.judge()
+		const isPassed = ledger.outs.some(
+			({ message, cause }) =>
+				cause === stored.index && message.callId === callId && message.method === 'BYE' && message.cseq === cseq,
+		)
+		return isPassed
+			? []
+			: [`the BYE of ${callId} (${bye.index}) was lost before its connection was bound (${stored.index})`]
+	})
+}
+
+/** It came by a connection that no REGISTER had been accepted on. */
+export function isEarly(ledger: Ledger, { peer, index }: In): boolean {
+	const isBound = ledger.accepted.some(
+		({ request, accepted }) => keyOf(request.peer) === keyOf(peer) && accepted!.index < index,
+	)
+	return isStream(peer) && !isBound
 }
 
 function isAcknowledged({ entries }: Ledger, { index, message }: In): boolean {

@@ -4,6 +4,7 @@ import type { Count } from './met.ts'
 import { keyOf } from './network.ts'
 import type { In } from './record.ts'
 import { isPbx } from './scenario.ts'
+import { isEarly } from './streams.checks.ts'
 import { isStream, type Streams } from './streams.ts'
 
 const ended =
@@ -35,8 +36,16 @@ export const RARE_STREAMS: Readonly<Record<string, Count>> = {
 	'a phone leaves a connection that is still open': ({ accepted, entries }) =>
 		countOf(accepted.filter(({ accepted: at }) => entries[at!.index + 1]?.kind === 'closes')),
 	'a phone answers its INVITE by a connection that is not bound': answeredUnbound,
+	'a phone says something in a call by a connection that is not bound': (ledger) =>
+		countOf(ledger.ins.filter((entry) => isPhones(ledger, entry) && isEarly(ledger, entry))),
 	'a request in a call follows a phone to another connection': followedInCall,
 	'a call of a phone is answered after its connection is closed': answeredAfterClose,
+}
+
+/** A request in a call. */
+function isPhones({ world }: Ledger, { message, peer }: In): boolean {
+	const isWithin = message.method !== '' && message.method !== 'ACK' && message.toTag !== ''
+	return isWithin && world.streams.ownerOf(peer) !== 'stranger'
 }
 
 function countOf(of: Iterable<unknown>): number {
