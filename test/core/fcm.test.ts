@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'bun:test'
 import { MAX_FCM_PAYLOAD_BYTES } from '../../src/core/effects.ts'
 import { LEAST_REFRESHED_MS, REFRESH_BEFORE_MS } from '../../src/core/registrar/refresh.ts'
+import { SILENCE_MS } from '../../src/core/wake/device-branch.ts'
 import { Header } from '../../src/sip/headers.ts'
 import { ACCEPTED, answerTo, bind, boundPhone, fallAsleep, Phone, pushParamsOf, requestText, SDP } from './peers.ts'
 import { flowOf, GATEWAY, PBX, Rig, streamOf } from './rig.ts'
@@ -217,6 +218,86 @@ describe('a call to one whose connection is still there', () => {
 		expect(rig.words(PBX)).toEqual(['100 INVITE', '200 CANCEL', '487 INVITE'])
 		rig.from(TLS, answerTo(rig.last(TLS, 'INVITE'), 180, { contact: phone.uri, toTag: 'phone' }))
 		expect(rig.words(TLS)).toEqual(['INVITE', 'CANCEL'])
+	})
+
+	describe('and whose push is refused', () => {
+		const refusals = [
+			{ ...GONE, timestampMs: 0 },
+			{ kind: 'misconfigured', status: 403, reason: 'PERMISSION_DENIED', hint: 'See the key.' },
+			{ kind: 'failed', status: 503, reason: 'UNAVAILABLE' },
+			{ kind: 'failed', status: 0, reason: 'timeout' },
+		] as const
+		const ringing = (rig: Rig, phone: Phone, status: number) =>
+			rig.from(TLS, answerTo(rig.last(TLS, 'INVITE'), status, { contact: phone.uri, toTag: 'phone' }))
+
+		for (const outcome of refusals)
+			test(`${outcome.reason}: has SILENCE_MS to answer, as one that is awake, and then the caller has 480`, () => {
+				const { rig, phone } = frozen()
+				calls(rig)
+				rig.advance(200)
+				rig.pushed(outcome)
+				rig.advance(SILENCE_MS - 201)
+				expect(rig.words(PBX)).toEqual(['100 INVITE'])
+				rig.advance(1)
+				expect(rig.words(PBX)).toEqual(['100 INVITE', '480 INVITE'])
+				ringing(rig, phone, 180)
+				expect(rig.words(TLS)).toEqual(['INVITE', 'CANCEL'])
+			})
+
+		test('rings where it answers in time', () => {
+			const { rig, phone } = frozen()
+			calls(rig)
+			rig.pushed(refusals[0])
+			rig.advance(SILENCE_MS - 1)
+			ringing(rig, phone, 180)
+			rig.advance(SILENCE_MS)
+			expect(rig.words(PBX)).toEqual(['100 INVITE', '180 INVITE'])
+			ringing(rig, phone, 200)
+			expect(rig.words(PBX).at(-1)).toBe('200 INVITE')
+		})
+
+		for (const [when, order] of [
+			['before', [0, 1]],
+			['after', [1, 0]],
+		] as const)
+			test(`is waited for as long as any where it said 100 ${when} that`, () => {
+				const { rig, phone } = frozen()
+				calls(rig)
+				const turns = [() => ringing(rig, phone, 100), () => rig.pushed(refusals[0])]
+				for (const turn of order) turns[turn]!()
+				rig.advance(rig.settings.holdMs - 1)
+				expect(rig.words(PBX)).toEqual(['100 INVITE'])
+				rig.advance(1)
+				expect(rig.words(PBX)).toEqual(['100 INVITE', '480 INVITE'])
+			})
+
+		test('has nothing to answer by when that is closed: 480 at once', () => {
+			for (const said of [[], [100]]) {
+				const { rig, phone } = frozen()
+				calls(rig)
+				for (const status of said) ringing(rig, phone, status)
+				rig.pushed(refusals[0])
+				rig.input({ type: 'flow-closed', flow: TLS })
+				expect(rig.words(PBX)).toEqual(['100 INVITE', '480 INVITE'])
+			}
+			const { rig } = frozen()
+			calls(rig)
+			rig.input({ type: 'flow-closed', flow: TLS })
+			expect(rig.words(PBX)).toEqual(['100 INVITE'])
+			rig.pushed(refusals[0])
+			expect(rig.words(PBX)).toEqual(['100 INVITE', '480 INVITE'])
+		})
+
+		test('that comes back, and is silent there, is not waited for: there is no second push', () => {
+			const { rig, phone } = frozen()
+			calls(rig)
+			rig.pushed(refusals[0])
+			rig.advance(500)
+			phone.flow = streamOf('198.51.100.9', 41_000, 2)
+			bind(rig, phone)
+			rig.advance(SILENCE_MS)
+			expect([rig.words(PBX), rig.pushes.length]).toEqual([['100 INVITE', 'REGISTER', '480 INVITE'], 1])
+		})
 	})
 
 	test('is for Android alone: an iPhone is woken first, and so is who came over UDP, or whose connection is closed', () => {

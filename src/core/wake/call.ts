@@ -291,7 +291,7 @@ export class AgentCall implements BranchOwner, Timed {
 		}
 		/* without any answer APNs may have it: nobody waits for the phone, but one that wakes hears of the call */
 		if (outcome.kind === 'failed' && outcome.status === 0) {
-			branch.hopeless = true
+			branch.unwoken(now)
 			return this.settle(now)
 		}
 		branch.push = outcome.kind === 'accepted' ? 'accepted' : 'refused'

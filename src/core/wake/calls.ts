@@ -222,10 +222,8 @@ export class Calls {
 
 	/** Its connection is closed: with the INVITE it can answer no more by it. One that rings comes back, and is followed. */
 	connectionLost(device: Device, now: number): void {
-		for (const call of [...(this.#byAgent.get(device.agent.aor) ?? [])]) {
-			const branch = call.branches.find(({ deviceId }) => deviceId === device.id)
-			if (branch?.state === 'calling') call.silent(branch, now)
-		}
+		for (const call of [...(this.#byAgent.get(device.agent.aor) ?? [])])
+			call.branches.find(({ deviceId }) => deviceId === device.id)?.cut(now)
 	}
 
 	/** It is reached by another connection now: the same request follows it there. Who is waited for has to register. */

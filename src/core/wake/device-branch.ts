@@ -60,8 +60,10 @@ export class Branch implements ClientUser, Prober, Timed {
 	/** Neither awake nor wakeable: nobody waits for it alone. */
 	hopeless = false
 	readonly #timer: Deadline<Due>
-	/** When it was last begun to wait for an answer to the INVITE, ms. */
+	/** When the INVITE was last sent, or it was last begun to wait for an answer to it, ms; 0: never. */
 	#calledAt = 0
+	/** No push wakes it. */
+	#isUnwoken = false
 	#cancel: ClientTransaction | undefined = undefined
 	#parking: Deadline<Due> | undefined = undefined
 
@@ -158,10 +160,36 @@ export class Branch implements ClientUser, Prober, Timed {
 		this.call.settle(now)
 	}
 
-	/** No push reaches it: nobody waits for it, but copies of the INVITE may lie in its socket, to be taken back when it wakes. */
+	/** No push reaches it. Copies of the INVITE may lie in its socket, to be taken back when it wakes. */
 	refused(now: number): void {
 		if (this.client === undefined) this.on('refused', now)
-		else this.hopeless = true
+		else this.unwoken(now)
+	}
+
+	/**
+	 * Nobody waits for it any more, but where it has the INVITE by a connection that still lives: there it has as long to
+	 * answer as one that is awake, and once it has said 100 the hold alone ends its wait.
+	 */
+	unwoken(now: number): void {
+		this.#isUnwoken = true
+		const { device } = this
+		const silentAt = this.#calledAt + SILENCE_MS
+		const mayAnswer = device !== undefined && !device.isCut && (this.#isHeard || now < silentAt)
+		if (!mayAnswer) this.hopeless = true
+		else if (!this.#isHeard && this.state === 'waking') this.call.calls.context.deadlines.at(this.#timer, silentAt)
+	}
+
+	/** Has it answered the INVITE where it went last? */
+	get #isHeard(): boolean {
+		return this.heardAt > 0 && this.heardAt >= this.#calledAt
+	}
+
+	/** Its connection is closed: what it has not answered it will not answer by that. */
+	cut(now: number): void {
+		if (this.state === 'calling') return this.call.silent(this, now)
+		if (this.state !== 'waking' || !this.#isUnwoken) return
+		this.hopeless = true
+		this.call.settle(now)
 	}
 
 	/** Walks the table. */
@@ -201,12 +229,7 @@ export class Branch implements ClientUser, Prober, Timed {
 
 	due(event: string, now: number): void {
 		if (event === 'park') return this.client?.park(now)
-		if (this.state === 'waking') {
-			/* what goneForNow armed: it did not come back, and may do so when the call is over */
-			if (this.wasPushed) this.hopeless = true
-			else this.on('refused', now)
-			return this.call.settle(now)
-		}
+		if (this.state === 'waking') return this.#waitOver(now)
 		if (this.state !== 'calling') {
 			this.on('lapse', now)
 			return this.call.branchLapsed()
@@ -216,11 +239,20 @@ export class Branch implements ClientUser, Prober, Timed {
 		this.call.silent(this, now)
 	}
 
+	/** What goneForNow or unwoken armed: it did not come back, or did not answer, and may do so when the call is over. */
+	#waitOver(now: number): void {
+		if (this.device !== undefined && this.#isHeard) return
+		if (this.wasPushed || this.client !== undefined) this.hopeless = true
+		else this.on('refused', now)
+		this.call.settle(now)
+	}
+
 	#act(action: BranchAction, now: number): void {
 		const { call } = this
 		const { context } = call.calls
 		switch (action) {
 			case 'send':
+				this.#calledAt = now
 				return call.send(this, now)
 			case 'replay':
 				call.calls.replayed(this)
@@ -240,6 +272,9 @@ export class Branch implements ClientUser, Prober, Timed {
 			case 'disarmLapse':
 				return context.deadlines.disarm(this.#timer)
 			case 'push':
+				/* there is no second one after a refusal, and so nobody to wait for */
+				this.#isUnwoken = this.#isUnwoken && this.push !== 'none'
+				this.hopeless = this.#isUnwoken
 				return call.wake(this, now)
 			case 'withdraw':
 				return call.calls.pushes.withdraw(this)
