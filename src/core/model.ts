@@ -18,13 +18,13 @@ export interface Flow {
 	readonly port: number
 }
 
-/** A push service, as RFC 8599 §13 names it. */
+/** A push service, as RFC 8599 §10 and §11 name it. */
 export type PushProvider = 'apns' | 'fcm'
 
 /** FCM has one, and it is called production here. */
 export type PushEnvironment = 'production' | 'sandbox'
 
-/** Push parameters of a binding, whichever dialect they came in (RFC 8599 §5.1, or the legacy `pn-tok`). */
+/** Push parameters of a binding, whichever dialect they came in (RFC 8599 §4, or the legacy `pn-tok`). */
 export interface PushParams {
 	readonly provider: PushProvider
 	readonly environment: PushEnvironment

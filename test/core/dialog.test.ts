@@ -55,7 +55,7 @@ describe('in a dialog', () => {
 		})
 	}
 
-	test('no push parameter of another phone reaches this one (RFC 8599 §14)', () => {
+	test('no push parameter of another phone reaches this one (RFC 8599 §13)', () => {
 		const { rig, phone, route, fromPbx } = answered()
 		const other = `<sip:1002@gw.example:5060${pushParamsOf(TOKEN)}>`
 		rig.from(PBX, fromPbx('REFER', { rows: [`Route: ${route}`, `Refer-To: ${other}`] }))

@@ -116,7 +116,7 @@ function fnv1a(hash: number, text: string): number {
 
 /**
  * What an agent's phone says to the PBX: its own Contact becomes the gateway's for the agent, the same in every
- * message of every dialog, and no push parameter leaves (RFC 8599 §14).
+ * message of every dialog, and no push parameter leaves (RFC 8599 §13).
  */
 export function masqueradeContact(edit: Edit, message: SipMessage, stableContact: string): void {
 	const at = message.find(Header.Contact)

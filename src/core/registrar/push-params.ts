@@ -1,7 +1,7 @@
 /**
  * Push parameters of a Contact URI, in both dialects phones speak.
  *
- * RFC 8599 §4 and §13: `pn-provider=apns;pn-prid=<token>;pn-param=<Team>.<bundle>.voip`, with what liblinphone makes of
+ * RFC 8599 §4, §10 and §11: `pn-provider=apns;pn-prid=<token>;pn-param=<Team>.<bundle>.voip`, with what liblinphone makes of
  * it: `apns.dev` for the sandbox, `pn-prid=<token>:voip&<token>:remote`, `pn-param=TEAM.bundle.voip&remote`. Without `.voip` the
  * token is an ordinary one, for alerts and background pushes. `pn-provider=fcm;pn-prid=<token>;pn-param=<project>`. The legacy one:
  * `app-id=<bundle>[.voip[.dev|.prod]];pn-type=apple;pn-tok=<token>`, and with `pn-type=firebase` the same for FCM.
@@ -34,7 +34,7 @@ export function queriedProvider(params: string): string | undefined {
 	return text(params, 'pn-provider')
 }
 
-/** Is it a parameter that must not leave the gateway (RFC 8599 §14)? */
+/** Is it a parameter that must not leave the gateway (RFC 8599 §13)? */
 export function isPushParam(lowerName: string): boolean {
 	return lowerName.startsWith('pn-') || lowerName === 'app-id'
 }
@@ -122,7 +122,7 @@ interface App {
 	readonly service: 'voip' | 'remote' | undefined
 }
 
-/** RFC 8599 §13.2: up to the first dot is the team; the services from the last one on, or none where the bundle id ends so. */
+/** RFC 8599 §10: up to the first dot is the team; the services from the last one on, or none where the bundle id ends so. */
 function appOf(pnParam: string): App | undefined {
 	const team = pnParam.indexOf('.')
 	const last = pnParam.lastIndexOf('.')
