@@ -362,6 +362,38 @@ test('a sleeping Android phone gets the INVITE on its connection as the push goe
 	expect(again.message.via.branch).toBe(first.message.via.branch)
 })
 
+test('where its push is refused it has 1.8 seconds to answer by that connection', () => {
+	const rig = new Rig({ advertised: UDP_AND_TLS, providers: ['apns', 'fcm'] })
+	rig.bind(connection(1), { provider: 'fcm' })
+	rig.wait(ASLEEP_MS)
+	rig.invite()
+	expect(of(rig.pushed(UNREGISTERED), 480)).toEqual([])
+	expect(of(rig.wait(1_799), 480)).toEqual([])
+	expect(of(rig.wait(1), 480)).toHaveLength(1)
+})
+
+test('a BYE or a re-INVITE wakes a phone by its ordinary token or FCM, and never by a VoIP push: with that token alone it waits, and gets 500', () => {
+	const said = (['voip', 'voip&remote', 'fcm'] as const).flatMap((tokens) =>
+		(['BYE', 'INVITE'] as const).map((method) => {
+			const rig = new Rig({ providers: ['apns', 'fcm'] })
+			rig.bind(PHONE, tokens === 'fcm' ? { provider: tokens } : { tokens })
+			const invite = only(of(rig.invite(), 'INVITE'))
+			rig.answer(invite, '200 OK', [CONTACT_OF_PHONE])
+			rig.wait(ASLEEP_MS)
+			inDialog(rig, method, invite.message.first(Header.RecordRoute)!)
+			const [before, after] = [of(rig.wait(19_999), 500), of(rig.wait(1), 500)]
+			return [tokens, rig.pushes.map(({ kind }) => kind), before.length, after.map(({ message }) => message.reason)]
+		}),
+	)
+	const asleep = [0, ['Device Asleep']] as const
+	const expected = [
+		['voip', [], ...asleep],
+		['voip&remote', ['background'], ...asleep],
+		['fcm', ['background'], ...asleep],
+	] as const
+	expect(said).toEqual(expected.flatMap((one) => [one, one]) as unknown as typeof said)
+})
+
 test('a BYE to a device in the background goes out at once, and again where it registers', () => {
 	const rig = new Rig()
 	rig.bind(PHONE)
@@ -457,13 +489,18 @@ test('a CANCEL that matches nothing is answered with 481, and goes no further', 
 })
 
 function bye(rig: Rig, route: string) {
-	return rig.receive(PBX, 'BYE sip:1001@192.0.2.1:5060 SIP/2.0', [
+	return inDialog(rig, 'BYE', route)
+}
+
+function inDialog(rig: Rig, method: string, route: string) {
+	return rig.receive(PBX, `${method} sip:1001@192.0.2.1:5060 SIP/2.0`, [
 		`Via: SIP/2.0/UDP 192.0.2.10:5060;rport;branch=z9hG4bKbye${route.length}${route.slice(5, 14)}`,
 		`Route: ${route}`,
 		'From: <sip:600@pbx.example>;tag=caller',
 		'To: <sip:1001@pbx.example>;tag=far',
 		'Call-ID: call',
-		'CSeq: 8 BYE',
+		`CSeq: 8 ${method}`,
+		'Contact: <sip:600@192.0.2.10:5060>',
 	])
 }
 

@@ -54,6 +54,9 @@ export function flow(address: string, port: number): Flow {
 	return { key: `0|${address}|${port}`, listener: 0, address, port }
 }
 
+/** Of an iPhone: for calls alone, or one for all else besides. */
+type Tokens = 'voip' | 'voip&remote'
+
 export class Rig {
 	now = 1_800_000_000_000
 	readonly core: Core
@@ -113,10 +116,19 @@ export class Rig {
 	/** A phone's REGISTER, as far as the gateway; the PBX's copy comes back. */
 	register(
 		phone: Flow,
-		{ user = '1001', instance = 'a', params = '', provider = 'apns', extra = [] as readonly string[] } = {},
+		{
+			user = '1001',
+			instance = 'a',
+			params = '',
+			provider = 'apns',
+			tokens = 'voip' as Tokens,
+			extra = [] as readonly string[],
+		} = {},
 	): Sent {
 		const { address, port } = phone
-		const contact = `sip:${user}@${address}:${port};pn-provider=${provider};pn-prid=${TOKEN.slice(0, 60)}${instance.repeat(4)};pn-param=TEAM.com.example.app.voip`
+		const token = `${TOKEN.slice(0, 60)}${instance.repeat(4)}`
+		const prid = tokens === 'voip' ? token : `${token}:voip&${'cd'.repeat(32)}:remote`
+		const contact = `sip:${user}@${address}:${port};pn-provider=${provider};pn-prid=${prid};pn-param=TEAM.com.example.app.${tokens}`
 		const sent = this.receive(phone, 'REGISTER sip:pbx.example SIP/2.0', [
 			`Via: SIP/2.0/UDP ${address}:${port};branch=z9hG4bKr${this.now}${instance}${user}`,
 			`From: <sip:${user}@pbx.example>;tag=r`,
@@ -130,7 +142,7 @@ export class Rig {
 	}
 
 	/** Registered, and awake at that. */
-	bind(phone: Flow, options: { user?: string; instance?: string; provider?: string } = {}): Sent[] {
+	bind(phone: Flow, options: { user?: string; instance?: string; provider?: string; tokens?: Tokens } = {}): Sent[] {
 		const relayed = this.register(phone, options)
 		return this.answer(relayed, '200 OK', [`Contact: ${relayed.message.first(Header.Contact)}`])
 	}
