@@ -63,7 +63,7 @@ export const CONNECTION_OPTIONS = {
 		max: 86_400_000,
 		group: 'Connections',
 		help: 'a connection that says nothing for so long is closed',
-		doc: 'A phone that is bound is pinged and answers, unless it sleeps: then a push brings it back on a new connection.',
+		doc: 'A phone that is bound is pinged and answers, unless it sleeps: then a push brings it back on a new connection. A WebSocket that is silent is pinged by frames as well, after 45 s, and closed where nothing comes within 10 s.',
 	},
 	proxyProtocol: {
 		flag: 'proxy-protocol',

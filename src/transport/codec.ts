@@ -8,9 +8,7 @@ export type Item =
 	| { readonly kind: 'message'; readonly bytes: Uint8Array }
 	/** The far end asked for a sign of life: these go back, or those of a later one that has come already. */
 	| { readonly kind: 'answer'; readonly bytes: Uint8Array }
-	/** Its answer to {@link Codec.ping}. */
-	| { readonly kind: 'pong' }
-	/** Something that asks for nothing. */
+	/** Something that asks for nothing, a pong for one. */
 	| { readonly kind: 'nothing' }
 	/** Framing is lost: what `head` asks for may be answered, and the stream is closed. */
 	| { readonly kind: 'fault'; readonly code: FaultCode; readonly head: Uint8Array }
@@ -20,14 +18,14 @@ export type Item =
 export interface Codec {
 	/** What a message that is not complete takes of memory, in octets; 0 between messages. */
 	readonly held: number
+	/** What the far end has to answer, asleep or not; undefined where only SIP can ask. */
+	readonly ping: Uint8Array | undefined
 	/** More of the stream. `chunk` belongs to the codec from here on. */
 	push(chunk: Uint8Array): void
 	/** Undefined until more is pushed. */
 	next(): Item | undefined
 	/** A SIP message as it goes out. */
 	encode(message: Uint8Array): Uint8Array
-	/** What asks for a pong; undefined where only SIP can ask. */
-	ping(): Uint8Array | undefined
 	/** What goes out before a close; undefined: nothing. */
 	farewell(): Uint8Array | undefined
 }
@@ -38,6 +36,7 @@ const PONG: Item = { kind: 'answer', bytes: CRLF }
 
 /** SIP over TCP or TLS (RFC 3261 §18.3). */
 export class SipCodec implements Codec {
+	readonly ping = undefined
 	readonly #framer = new StreamFramer()
 
 	get held(): number {
@@ -55,10 +54,6 @@ export class SipCodec implements Codec {
 
 	encode(message: Uint8Array): Uint8Array {
 		return message
-	}
-
-	ping(): undefined {
-		return undefined
 	}
 
 	farewell(): undefined {

@@ -39,7 +39,6 @@ export interface ConnectionOwner {
 	readonly stats: StreamStats
 	readonly deadlines: Deadlines<Expiring>
 	message(connection: Connection, bytes: Uint8Array): void
-	pong(connection: Connection): void
 	fault(connection: Connection, item: Item & { kind: 'fault' }): void
 	/** What waits for the rest of a message, or for the kernel, was `before` and is {@link Connection.told}. May abort it. */
 	waiting(connection: Connection, before: number): void
@@ -52,7 +51,7 @@ export interface ConnectionOwner {
 
 type State = 'open' | 'closing' | 'closed'
 /** What the deadline is for. */
-type Awaits = 'first' | 'rest' | 'any' | 'close'
+type Awaits = 'first' | 'rest' | 'quiet' | 'any' | 'close'
 
 /** Of {@link setImmediate}: one for all connections. */
 const goOn = (connection: Connection): void => connection.goOn()
@@ -105,7 +104,7 @@ export class Connection implements Party, Expiring, Hoarder {
 	settle(): boolean {
 		if (!this.#isNewcomer || this.#state !== 'open') return false
 		this.#isNewcomer = false
-		if (this.#awaits !== 'rest') this.#await('any', this.#owner.limits.idleMs)
+		if (this.#awaits !== 'rest') this.#awaitAny()
 		return true
 	}
 
@@ -118,12 +117,6 @@ export class Connection implements Party, Expiring, Hoarder {
 	/** False: it is closed, or was over this. */
 	send(message: Uint8Array): boolean {
 		return this.#state === 'open' && this.#write(this.#codec.encode(message))
-	}
-
-	/** False where the protocol has no ping of its own. */
-	ping(): boolean {
-		const ping = this.#state === 'open' ? this.#codec.ping() : undefined
-		return ping !== undefined && this.#write(ping)
 	}
 
 	/** What was sent goes out, for {@link CLOSE_MS} at the most. */
@@ -142,6 +135,7 @@ export class Connection implements Party, Expiring, Hoarder {
 	}
 
 	expire(): void {
+		if (this.#awaits === 'quiet') return this.#ping()
 		if (this.#awaits !== 'close') this.#owner.stats.timedOut++
 		this.abort()
 	}
@@ -234,8 +228,6 @@ export class Connection implements Party, Expiring, Hoarder {
 				/* one for all that came at once, the last (RFC 6455 §5.5.3) */
 				this.#answer = item.bytes
 				return
-			case 'pong':
-				return this.#owner.pong(this)
 			case 'nothing':
 				return
 			case 'end':
@@ -295,9 +287,22 @@ export class Connection implements Party, Expiring, Hoarder {
 	/** A first message and the rest of one have their time from when they were due, whatever comes meanwhile. */
 	#awaitMore(): void {
 		if (this.#awaits === 'first') return
-		const { partialMs, idleMs, newcomerMs } = this.#owner.limits
-		if (this.#codec.held === 0) this.#await('any', this.#isNewcomer ? Math.min(newcomerMs, idleMs) : idleMs)
-		else if (this.#awaits !== 'rest') this.#await('rest', partialMs)
+		if (this.#codec.held === 0) this.#awaitAny()
+		else if (this.#awaits !== 'rest') this.#await('rest', this.#owner.limits.partialMs)
+	}
+
+	/** A newcomer is not pinged: it would have only to stay. */
+	#awaitAny(): void {
+		const { idleMs, newcomerMs, quietMs } = this.#owner.limits
+		if (this.#isNewcomer) this.#await('any', Math.min(newcomerMs, idleMs))
+		else if (this.#codec.ping !== undefined && quietMs < idleMs) this.#await('quiet', quietMs)
+		else this.#await('any', idleMs)
+	}
+
+	/** Whatever comes back counts; nothing at all is a half-open connection, perhaps one that a proxy on the way keeps. */
+	#ping(): void {
+		const { idleMs, quietMs, pongMs } = this.#owner.limits
+		if (this.#write(this.#codec.ping!)) this.#await('any', Math.min(pongMs, idleMs - quietMs))
 	}
 
 	#await(what: Awaits, durationMs: number): void {

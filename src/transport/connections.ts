@@ -17,8 +17,6 @@ export interface StreamCallbacks {
 	onOpen?(flow: Flow, authorized: boolean): void
 	/** `bytes` belongs to the receiver; one whole message, as far as framing can tell. */
 	onMessage(flow: Flow, bytes: Uint8Array): void
-	/** A WebSocket's pong. */
-	onPong?(flow: Flow): void
 	/** The framing is lost. What `head` asks for may be answered at once by `send`; then the connection is closed. */
 	onFault?(flow: Flow, code: FaultCode, head: Uint8Array): void
 	/** Once for each `onOpen`, whoever closed it. */
@@ -104,10 +102,6 @@ export class Connections implements ConnectionOwner {
 		return isSent
 	}
 
-	ping(key: string): boolean {
-		return this.#byKey.get(key)?.ping() ?? false
-	}
-
 	close(key: string): void {
 		this.#byKey.get(key)?.close()
 	}
@@ -139,10 +133,6 @@ export class Connections implements ConnectionOwner {
 		} catch (error) {
 			this.failed(error as Error)
 		}
-	}
-
-	pong(connection: Connection): void {
-		this.#tell(() => this.#callbacks.onPong?.(connection.flow))
 	}
 
 	fault(connection: Connection, { code, head }: Item & { kind: 'fault' }): void {

@@ -18,6 +18,10 @@ export interface StreamLimits {
 	readonly partialMs: number
 	/** Default {@link IDLE_MS}. */
 	readonly idleMs: number
+	/** Default {@link QUIET_MS}. */
+	readonly quietMs: number
+	/** Default {@link PONG_MS}. */
+	readonly pongMs: number
 	/** Default {@link MAX_QUEUED_BYTES}. */
 	readonly queuedBytes: number
 	/** Default {@link MAX_WAITING_BYTES}. */
@@ -47,6 +51,12 @@ export const PARTIAL_MESSAGE_MS = 10_000
 
 /** Without an octet from the far end: eight times what a phone by itself leaves between keep-alives (RFC 5626 §4.4.1). */
 export const IDLE_MS = 960_000
+
+/** A WebSocket this long without an octet is pinged (RFC 7118 §6): a page cannot do it, and proxies on the way close what is silent for 60 s. */
+export const QUIET_MS = 45_000
+
+/** From that ping to any octet: the far end's network process answers by itself, and a segment lost three times comes after 7 s. */
+export const PONG_MS = 10_000
 
 /** Some 200 SIP messages that a far end does not read, beside {@link SEND_BUFFER_BYTES} in the kernel: it is gone or hostile. */
 export const MAX_QUEUED_BYTES = 256 << 10
@@ -91,6 +101,8 @@ export const STREAM_LIMITS: StreamLimits = {
 	newcomerMs: NEWCOMER_MS,
 	partialMs: PARTIAL_MESSAGE_MS,
 	idleMs: IDLE_MS,
+	quietMs: QUIET_MS,
+	pongMs: PONG_MS,
 	queuedBytes: MAX_QUEUED_BYTES,
 	waitingBytes: MAX_WAITING_BYTES,
 }

@@ -65,8 +65,6 @@ export interface StreamListener {
 	 * and of a connection that is no more: nothing.
 	 */
 	settle(key: string): void
-	/** A WebSocket ping; false on other kinds, and where there is no such connection. */
-	ping(key: string): boolean
 	/** It takes no more messages; what was sent goes out. */
 	close(key: string): void
 	/** Reads the certificates anew; connections stay. A sentence where they are bad: then the old ones stay. */
@@ -188,10 +186,6 @@ class NativeStreamListener implements StreamListener, ArrivalOwner, Threshold {
 
 	settle(key: string): void {
 		this.#connections.settle(key)
-	}
-
-	ping(key: string): boolean {
-		return this.#connections.ping(key)
 	}
 
 	close(key: string): void {

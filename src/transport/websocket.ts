@@ -31,7 +31,6 @@ const TOO_BIG = 1009
 
 const NOTHING = new Uint8Array(0)
 const PING_FRAME = frame(PING, NOTHING)
-const PONGED: Item = { kind: 'pong' }
 const BLANK: Item = { kind: 'nothing' }
 
 /** What the two first octets and the length behind them say of a frame. */
@@ -44,6 +43,7 @@ interface Head {
 }
 
 export class WebSocketCodec implements Codec {
+	readonly ping = PING_FRAME
 	readonly #octets = new Octets()
 	#pieces: Uint8Array[] = []
 	#piecesLength = 0
@@ -74,10 +74,6 @@ export class WebSocketCodec implements Codec {
 
 	encode(message: Uint8Array): Uint8Array {
 		return frame(this.#speaks === TEXT && isUtf8(message) ? TEXT : BINARY, message)
-	}
-
-	ping(): Uint8Array {
-		return PING_FRAME
 	}
 
 	farewell(): Uint8Array {
@@ -116,7 +112,7 @@ export class WebSocketCodec implements Codec {
 		unmask(payload, this.#octets, octets - MASK_OCTETS)
 		this.#octets.drop(octets + length)
 		if (opcode === PING) return { kind: 'answer', bytes: frame(PONG, payload) }
-		if (opcode === PONG) return PONGED
+		if (opcode === PONG) return BLANK
 		if (opcode === CLOSE) return this.#closed(payload)
 		if (opcode !== CONTINUATION) this.#opcode = opcode
 		this.#pieces.push(payload)

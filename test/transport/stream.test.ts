@@ -17,7 +17,6 @@ import {
 	octets,
 	sip,
 	unwrap,
-	webFrame,
 	wrap,
 } from './streams.ts'
 
@@ -276,30 +275,9 @@ describe.each(['tcp', 'tls'] as const)('a %s stream', (kind) => {
 		expect(ear.closed.length).toBe(1)
 		expect(listener.stats.faults).toBe(1)
 	})
-
-	test('has no ping of its own', async () => {
-		const { listener, ear } = await listenStream(kind)
-		await dial(listener)
-		expect(await holds(() => ear.opened.length === 1)).toBe(true)
-		expect(listener.ping(ear.opened[0]!.flow.key)).toBe(false)
-	})
 })
 
 describe.each(['ws', 'wss'] as const)('a %s stream', (kind) => {
-	test('is pinged by frames, and the pong is told', async () => {
-		const { listener, ear } = await listenStream(kind)
-		const client = await dial(listener)
-		expect(await holds(() => ear.opened.length === 1)).toBe(true)
-		const { flow } = ear.opened[0]!
-		expect(listener.ping(flow.key)).toBe(true)
-		expect(await holds(() => client.heard.length === 2)).toBe(true)
-		expect([...client.heard]).toEqual([0x89, 0])
-		client.write(webFrame('', 0xa))
-		expect(await holds(() => ear.pongs.length === 1)).toBe(true)
-		expect(ear.pongs).toEqual([flow])
-		expect(listener.ping('0|127.0.0.1|1|9')).toBe(false)
-	})
-
 	test('is spoken by the browser’s own WebSocket', async () => {
 		const { listener, ear } = await listenStream(kind)
 		ear.reaction = ({ key }, bytes) => void listener.send(key, bytes)

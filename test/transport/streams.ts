@@ -46,7 +46,6 @@ export const FOLDER = folder
 export class Ear implements StreamCallbacks {
 	readonly opened: { readonly flow: Flow; readonly authorized: boolean }[] = []
 	readonly messages: { readonly flow: Flow; readonly bytes: Uint8Array }[] = []
-	readonly pongs: Flow[] = []
 	readonly faults: { readonly flow: Flow; readonly code: string; readonly head: Uint8Array }[] = []
 	readonly closed: Flow[] = []
 	readonly errors: string[] = []
@@ -55,7 +54,6 @@ export class Ear implements StreamCallbacks {
 	faultReaction: (flow: Flow) => void = () => {}
 
 	readonly onOpen = (flow: Flow, authorized: boolean) => void this.opened.push({ flow, authorized })
-	readonly onPong = (flow: Flow) => void this.pongs.push(flow)
 	readonly onClose = (flow: Flow) => void this.closed.push(flow)
 	readonly onError = (sentence: string) => void this.errors.push(sentence)
 	readonly onMessage = (flow: Flow, bytes: Uint8Array) => {

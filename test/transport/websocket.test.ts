@@ -39,9 +39,9 @@ describe('RFC 6455 §5: frames of a client', () => {
 		expect(said(items(...pieces))).toEqual(['answer', 'MESSAGE x'])
 	})
 
-	test('a ping is answered with what it carried, and a pong is one', () => {
+	test('a ping is answered with what it carried, and a pong asks for nothing', () => {
 		expect(items(webFrame('abc', 9))).toEqual([{ kind: 'answer', bytes: Uint8Array.of(0x8a, 3, 97, 98, 99) }])
-		expect(items(webFrame('', 10))).toEqual([{ kind: 'pong' }])
+		expect(items(webFrame('', 10))).toEqual([{ kind: 'nothing' }])
 	})
 
 	test('§5.5.1: a close is answered with its code, and nothing after it is heard', () => {
