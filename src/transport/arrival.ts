@@ -46,6 +46,8 @@ export class Arrival implements Party, Expiring {
 	/** Before there are so many octets, its hello is not complete. */
 	#needed = 0
 	#isOver = false
+	/** By a refusal, which is on its way out. */
+	#isAnswered = false
 
 	constructor(owner: ArrivalOwner, wire: Wire, isProxied: boolean) {
 		this.#owner = owner
@@ -63,7 +65,7 @@ export class Arrival implements Party, Expiring {
 	}
 
 	received(bytes: Uint8Array): void {
-		if (this.#isOver) return
+		if (this.#isOver || this.#isAnswered) return
 		this.#octets.push(bytes)
 		this.#advance()
 	}
@@ -190,8 +192,9 @@ export class Arrival implements Party, Expiring {
 		const answer = answerUpgrade(head)
 		this.#wire.write(Buffer.from(answer.text, 'latin1'))
 		if (answer.isAccepted) return this.#next()
-		this.#wire.end()
-		this.#lose()
+		/* it is one of the arrivals, and has their time, until the far end has closed it */
+		this.#isAnswered = true
+		this.#wire.shutdown()
 	}
 
 	/** Offset behind the empty line; -1 while it has not come. */

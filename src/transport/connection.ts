@@ -170,7 +170,7 @@ export class Connection implements Party, Expiring, Hoarder {
 		this.#tellWaiting()
 		if (queue.length > 0) return
 		this.#queue = undefined
-		if (this.#state === 'closing') this.#wire.end()
+		if (this.#state === 'closing') this.#wire.shutdown()
 	}
 
 	handshaken(): void {}
@@ -281,7 +281,7 @@ export class Connection implements Party, Expiring, Hoarder {
 		this.#state = 'closing'
 		this.#await('close', CLOSE_MS)
 		this.#owner.left(this)
-		if (this.#queue === undefined) this.#wire.end()
+		if (this.#queue === undefined) this.#wire.shutdown()
 	}
 
 	/** A first message and the rest of one have their time from when they were due, whatever comes meanwhile. */

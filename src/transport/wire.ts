@@ -22,8 +22,11 @@ export interface Wire {
 	readonly authorized: boolean
 	/** Octets the kernel took, perhaps not all; -1: it is closed. */
 	write(bytes: Uint8Array): number
-	/** Sends what was written, then closes. */
-	end(): void
+	/**
+	 * Sends what was written, and that nothing follows; the far end closes then, or {@link terminate} does. The runtime's `end`
+	 * waits over TLS for the far end's good-bye without a bound, and `terminate` does nothing any more after it.
+	 */
+	shutdown(): void
 	terminate(): void
 	/** Nothing is received until {@link resume}, nor is it told that the far end closed. */
 	pause(): void
