@@ -239,6 +239,21 @@ describe('as answers come back (§16.7)', () => {
 			expect(rig.from(from, bare(rig.last(from, word), status)).map((one) => one.word)).toEqual([...sent])
 	})
 
+	test('a 2xx like that to a call for an agent is hung up, and is no answer: nothing is live, and others ring on', () => {
+		for (const others of [0, 1]) {
+			const rig = new Rig()
+			const phones = [10, 11].slice(0, 1 + others).map((host) => boundPhone(rig, '1001', `${host}`.repeat(32), host))
+			rig.from(PBX, requestText('INVITE'))
+			const [phone, other] = phones
+			const ok = answerTo(rig.last(phone!.flow, 'INVITE'), 200, { contact: phone!.uri })
+			rig.clear()
+			rig.from(phone!.flow, ok.replace(/(Via: .*\r\n)(?:Via: .*\r\n)+/, '$1'))
+			expect(rig.words(phone!.flow)).toEqual(['ACK', 'BYE'])
+			expect([rig.words(PBX), rig.core.calls.liveCount]).toEqual([others === 0 ? ['480 INVITE'] : [], 0])
+			if (other !== undefined) expect(rig.words(other.flow)).toEqual([])
+		}
+	})
+
 	test('every provisional but 100 sets timer C anew', () => {
 		const { rig, phone, invites } = called()
 		for (let minutes = 0; minutes < 9; minutes += 3) {

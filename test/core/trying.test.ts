@@ -48,6 +48,20 @@ describe('a phone that said 100', () => {
 		expect(answers(held.rig)).toEqual(['480 INVITE'])
 	})
 
+	test('is cancelled when the hold is over beside one that rings, whose answer nobody waits longer for then', () => {
+		const rig = new Rig()
+		const [a, b] = [boundPhone(rig, '1001', 'aa'.repeat(32), 10), boundPhone(rig, '1001', 'bb'.repeat(32), 11)]
+		rig.from(PBX, requestText('INVITE', INVITE))
+		rig.from(a.flow, answerTo(rig.last(a.flow, 'INVITE'), 180))
+		rig.from(b.flow, answerTo(rig.last(b.flow, 'INVITE'), 100))
+		rig.advance(HOLD_MS - 1)
+		expect(rig.words(b.flow)).not.toContain('CANCEL')
+		rig.advance(1)
+		expect([rig.words(a.flow), rig.words(b.flow)].map((words) => words.includes('CANCEL'))).toEqual([false, true])
+		rig.from(a.flow, answerTo(rig.last(a.flow, 'INVITE'), 486))
+		expect(answers(rig)).toEqual(['486 INVITE'])
+	})
+
 	test('that was started anew meanwhile gets the INVITE of a call that is over, and its CANCEL, on registering', () => {
 		const { rig, phone } = trying()
 		cancel(rig)

@@ -10,6 +10,7 @@ import type { Due, ServerTransaction, Timed } from '../../transaction/transactio
 import type { PushResultInput } from '../inputs.ts'
 import type { Flow, HeldBranch, HeldCallRecord } from '../model.ts'
 import { newBranch } from '../proxy/forward.ts'
+import { hasNextVia } from '../proxy/pass.ts'
 import type { Device } from '../registrar/devices.ts'
 import { bestOf } from './best.ts'
 import type { BranchState } from './branch.ts'
@@ -337,16 +338,14 @@ export class AgentCall implements BranchOwner, Timed {
 		for (const { state, push, device } of this.branches)
 			if (state === 'waking' && push === 'accepted' && device !== undefined && !this.#holdTime.isCutShort)
 				this.calls.wakeTimes.missed(device)
-		/* a phone that rings may go on ringing, and others may still join it */
-		if (this.branches.some(({ state }) => state === 'proceeding' || state === 'cancelling')) return
+		const { patientUntil } = this.#holdTime
 		/* one that has the INVITE only now is given time to ring; who sleeps may still join it, but is not waited for */
-		if (
-			now < this.#holdTime.patientUntil &&
-			this.branches.some(({ state }) => state === 'calling' || state === 'probing')
-		)
-			return this.calls.context.deadlines.at(this.#holdEnds, this.#holdTime.patientUntil)
-		this.#reasons = HOLD_OVER
-		for (const branch of this.branches) branch.end(now)
+		if (now < patientUntil && this.branches.some(({ state }) => state === 'calling' || state === 'probing'))
+			return this.calls.context.deadlines.at(this.#holdEnds, patientUntil)
+		/* a phone that rings may go on ringing, and others may still join it: but none that had the time and does not ring */
+		const rings = this.branches.some(({ state }) => state === 'proceeding' || state === 'cancelling')
+		if (!rings) this.#reasons = HOLD_OVER
+		for (const branch of this.branches) if (!rings || branch.onlyTried) branch.end(now)
 		this.settle(now)
 	}
 
@@ -354,10 +353,11 @@ export class AgentCall implements BranchOwner, Timed {
 
 	#answered(branch: Branch, answer: SipMessage, now: number): void {
 		const { calls } = this
-		const winner = this.over === undefined || this.#winner === branch
+		/* RFC 3261 §16.7 step 3: without the caller's Via it is no answer to the caller, who will acknowledge none */
+		const winner = (this.over === undefined || this.#winner === branch) && hasNextVia(answer)
 		if (!winner) {
 			endPhantomAnswer(calls, branch, answer, now)
-			return this.branchLapsed()
+			return this.settle(now)
 		}
 		this.caller.pass(answer, now)
 		if (this.over !== undefined) return

@@ -113,6 +113,11 @@ export class Branch implements ClientUser, Prober, Timed {
 		return this.push === 'sent' || this.push === 'accepted'
 	}
 
+	/** It said 100, and no more yet. */
+	get onlyTried(): boolean {
+		return this.state === 'calling' && this.client?.state === 'proceeding'
+	}
+
 	/** Has its device registered since its push? */
 	get isBack(): boolean {
 		return (this.device?.registeredAt ?? 0) > this.pushedAt
