@@ -61,6 +61,22 @@ describe('the address', () => {
 		expect(rig.pushes[0]!.minimalPayload).not.toContain('https')
 	})
 
+	test('says that the call rings to a phone whose push had no answer, while another phone rings: it may join, and decline', () => {
+		const rig = new Rig({ publicUrl: 'https://gw.example' })
+		const sleeper = boundPhone(rig, '1001', 'aa'.repeat(32), 10)
+		fallAsleep(rig)
+		const awake = boundPhone(rig, '1001', 'bb'.repeat(32), 11)
+		rig.from(PBX, requestText('INVITE', INVITE))
+		rig.from(awake.flow, answerTo(rig.last(awake.flow, 'INVITE'), 180))
+		rig.pushed({ kind: 'failed', status: 0, reason: 'timeout' })
+		const token = tokenOf(rig.pushes[0]!)
+		expect(look(rig, token).kind).toBe('ringing')
+		wake(rig, sleeper)
+		expect(rig.words(sleeper.flow)).toContain('INVITE')
+		decline(rig, token)
+		expect(rig.words(awake.flow)).toContain('CANCEL')
+	})
+
 	test('with any character changed it is forged', () => {
 		const { rig, token } = held()
 		for (let i = 0; i < token.length; i++) {

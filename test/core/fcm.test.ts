@@ -200,6 +200,17 @@ describe('a call to one whose connection is still there', () => {
 		expect(rig.words(PBX)).toEqual(['100 INVITE'])
 	})
 
+	test('that says 100 and no more has not slept through the hold, whatever became of its push', () => {
+		const { rig } = frozen()
+		calls(rig)
+		rig.pushed(ACCEPTED)
+		rig.advance(1_000)
+		rig.from(TLS, answerTo(rig.last(TLS, 'INVITE'), 100))
+		rig.advance(rig.settings.holdMs)
+		expect(rig.words(PBX)).toContain('480 INVITE')
+		expect(rig.core.devices.device(1)!.wakeTimes).toEqual([])
+	})
+
 	test('that comes back by another connection gets the same INVITE there', () => {
 		const { rig, phone } = frozen()
 		calls(rig)

@@ -208,7 +208,7 @@ export class AgentCall implements BranchOwner, Timed {
 	/** Does it ring on this device, or is it to be woken? */
 	isOfferedTo(deviceId: number): boolean {
 		if (this.over !== undefined || this.#cancelled || this.#declined) return false
-		return this.#branchOf(deviceId)?.isAwaited(false) === true
+		return this.#branchOf(deviceId)?.isOffered === true
 	}
 
 	/** By the address in its push: as a 603 of its phone, which ends the call on all of them (RFC 3261 §16.7 step 5). */
@@ -335,8 +335,8 @@ export class AgentCall implements BranchOwner, Timed {
 
 	#holdOver(now: number): void {
 		if (this.over !== undefined) return
-		for (const { state, push, device } of this.branches)
-			if (state === 'waking' && push === 'accepted' && device !== undefined && !this.#holdTime.isCutShort)
+		for (const { state, push, device, isHeard } of this.branches)
+			if (state === 'waking' && push === 'accepted' && device !== undefined && !isHeard && !this.#holdTime.isCutShort)
 				this.calls.wakeTimes.missed(device)
 		const { patientUntil } = this.#holdTime
 		/* one that has the INVITE only now is given time to ring; who sleeps may still join it, but is not waited for */

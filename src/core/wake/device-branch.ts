@@ -104,8 +104,13 @@ export class Branch implements ClientUser, Prober, Timed {
 
 	/** Does the caller wait for it? Past the hold a sleeping phone may still join one that rings, but nobody waits for it alone. */
 	isAwaited(pastHold: boolean): boolean {
+		if (this.state === 'waking') return !this.hopeless && !pastHold
+		return this.isOffered
+	}
+
+	/** Has it the call, or gets it as soon as it is there? */
+	get isOffered(): boolean {
 		const { state } = this
-		if (state === 'waking') return !this.hopeless && !pastHold
 		return state !== 'ended' && state !== 'doomed' && state !== 'ghost'
 	}
 
@@ -116,6 +121,11 @@ export class Branch implements ClientUser, Prober, Timed {
 	/** It said 100, and no more yet. */
 	get onlyTried(): boolean {
 		return this.state === 'calling' && this.client?.state === 'proceeding'
+	}
+
+	/** Has it answered the INVITE since its push? */
+	get isHeard(): boolean {
+		return this.heardAt > this.pushedAt
 	}
 
 	/** Has its device registered since its push? */

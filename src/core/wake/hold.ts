@@ -94,7 +94,7 @@ export class Hold implements CommitWaiter {
 			return this.#call.settle(now)
 		}
 		/* its REGISTER is accepted, and only waits to be stored: then it has the INVITE; or it has said 100 to the one it has */
-		if (branch.isBack || branch.heardAt > branch.pushedAt) {
+		if (branch.isBack || branch.isHeard) {
 			branch.push = 'none'
 			return
 		}
