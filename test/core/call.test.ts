@@ -379,3 +379,14 @@ describe('limits of a call', () => {
 		expect(rig.last(PBX, '503 INVITE').first(Header.RetryAfter)).toBe('5')
 	}, 30_000)
 })
+
+test('a phone that signs off and on again with the INVITE out, and falls asleep, is woken as any other', () => {
+	const rig = new Rig()
+	const phone = boundPhone(rig)
+	rig.from(PBX, requestText('INVITE'))
+	bind(rig, phone, { expires: 0 })
+	rig.advance(100)
+	bind(rig, phone)
+	rig.advance(SILENCE_MS + 10)
+	expect([rig.pushes.length, rig.words(PBX).includes('480 INVITE')]).toEqual([1, false])
+})

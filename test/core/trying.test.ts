@@ -1,7 +1,9 @@
 /** A phone that says 100 Trying and nothing more yet: it is there, it rings nowhere, and it may lose the INVITE still. */
 import { describe, expect, test } from 'bun:test'
-import { GHOST_MS, SILENCE_MS } from '../../src/core/wake/device-branch.ts'
-import { ACCEPTED, answerTo, bind, boundPhone, type Phone, requestText, SDP } from './peers.ts'
+import { GHOST_MS, SILENCE_MS, TRYING_MS } from '../../src/core/wake/device-branch.ts'
+import { HOLD_OVER } from '../../src/core/wake/reasons.ts'
+import { Header } from '../../src/sip/headers.ts'
+import { ACCEPTED, answerTo, bind, boundPhone, fallAsleep, type Phone, requestText, SDP } from './peers.ts'
 import { flowOf, PBX, Rig } from './rig.ts'
 
 const INVITE = { branch: 'z9hG4bKinvite', body: SDP }
@@ -58,8 +60,27 @@ describe('a phone that said 100', () => {
 		expect(rig.words(b.flow)).not.toContain('CANCEL')
 		rig.advance(1)
 		expect([rig.words(a.flow), rig.words(b.flow)].map((words) => words.includes('CANCEL'))).toEqual([false, true])
+		expect(rig.last(b.flow, 'CANCEL').first(Header.Reason)).toBe(HOLD_OVER[0]!)
 		rig.from(a.flow, answerTo(rig.last(a.flow, 'INVITE'), 486))
 		expect(answers(rig)).toEqual(['486 INVITE'])
+	})
+
+	test('TRYING_MS: but has its time to ring where it came late, and is waited for no longer than that', () => {
+		const rig = new Rig()
+		const late = boundPhone(rig, '1001', 'bb'.repeat(32), 11)
+		fallAsleep(rig)
+		const a = boundPhone(rig, '1001', 'aa'.repeat(32), 10)
+		rig.from(PBX, requestText('INVITE', INVITE))
+		rig.from(a.flow, answerTo(rig.last(a.flow, 'INVITE'), 180))
+		rig.advance(HOLD_MS - 1_000)
+		moves(rig, late)
+		rig.from(late.flow, answerTo(rig.last(late.flow, 'INVITE'), 100))
+		rig.advance(TRYING_MS)
+		expect(rig.words(late.flow)).not.toContain('CANCEL')
+		rig.from(a.flow, answerTo(rig.last(a.flow, 'INVITE'), 486))
+		expect(answers(rig)).toEqual([])
+		rig.advance(TRYING_MS)
+		expect([rig.words(late.flow).includes('CANCEL'), answers(rig)]).toEqual([true, ['486 INVITE']])
 	})
 
 	test('that was started anew meanwhile gets the INVITE of a call that is over, and its CANCEL, on registering', () => {

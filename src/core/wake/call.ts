@@ -17,7 +17,7 @@ import type { BranchState } from './branch.ts'
 import { breadthOf, sharesOf } from './breadth.ts'
 import { Caller } from './caller.ts'
 import type { Calls } from './calls.ts'
-import { Branch, type BranchOwner, GHOST_MS } from './device-branch.ts'
+import { Branch, type BranchOwner, GHOST_MS, TRYING_MS } from './device-branch.ts'
 import { Hold } from './hold.ts'
 import { HoldTime } from './hold-time.ts'
 import { inviteFor } from './outgoing.ts'
@@ -151,8 +151,7 @@ export class AgentCall implements BranchOwner, Timed {
 	// — answers —
 
 	provisional(answer: SipMessage, now: number): void {
-		if (this.over !== undefined) return
-		if (answer.status === 100) return
+		if (this.over !== undefined || answer.status === 100) return
 		this.#patience.rings(now)
 		this.caller.pass(answer, now)
 	}
@@ -342,10 +341,13 @@ export class AgentCall implements BranchOwner, Timed {
 		/* one that has the INVITE only now is given time to ring; who sleeps may still join it, but is not waited for */
 		if (now < patientUntil && this.branches.some(({ state }) => state === 'calling' || state === 'probing'))
 			return this.calls.context.deadlines.at(this.#holdEnds, patientUntil)
-		/* a phone that rings may go on ringing, and others may still join it: but none that had the time and does not ring */
+		/* a phone that rings may go on ringing, and others may still join it: but none that had its time and does not ring */
 		const rings = this.branches.some(({ state }) => state === 'proceeding' || state === 'cancelling')
-		if (!rings) this.#reasons = HOLD_OVER
-		for (const branch of this.branches) if (!rings || branch.onlyTried) branch.end(now)
+		const late = this.branches.filter((branch) => !rings || branch.isMute(now))
+		if (late.length > 0) this.#reasons = HOLD_OVER
+		for (const branch of late) branch.end(now)
+		if (this.branches.some(({ state }) => state === 'calling'))
+			this.calls.context.deadlines.after(this.#holdEnds, now, TRYING_MS)
 		this.settle(now)
 	}
 

@@ -16,6 +16,9 @@ export const SILENCE_MS = 1_800
 /** Some apps sign off and on again as they start; one that signs off and stays off ends the hold after this. */
 export const SIGN_ON_MS = 2_000
 
+/** A phone that said 100 rings by then, the cold start of an app included, or not at all. */
+export const TRYING_MS = 10_000
+
 /** A phone may wake this long after the end of its call and still be told that it is over. */
 export const GHOST_MS = 60_000
 
@@ -118,9 +121,9 @@ export class Branch implements ClientUser, Prober, Timed {
 		return this.push === 'sent' || this.push === 'accepted'
 	}
 
-	/** It said 100, and no more yet. */
-	get onlyTried(): boolean {
-		return this.state === 'calling' && this.client?.state === 'proceeding'
+	/** It said 100, and no more in all its time. */
+	isMute(now: number): boolean {
+		return this.state === 'calling' && this.client?.state === 'proceeding' && now >= this.#calledAt + TRYING_MS
 	}
 
 	/** Has it answered the INVITE since its push? */
@@ -280,6 +283,8 @@ export class Branch implements ClientUser, Prober, Timed {
 				return context.deadlines.at(this.#parking, this.#calledAt + SILENCE_MS)
 			case 'armSilence':
 				this.#calledAt = now
+				/* it was given up, and has come: no push of this call has been tried */
+				if (this.push === 'none') this.hopeless = false
 				return context.deadlines.after(this.#timer, now, SILENCE_MS)
 			case 'armLapse':
 				return context.deadlines.after(this.#timer, now, GHOST_MS)
