@@ -41,44 +41,51 @@ export function push(fields: Partial<PushEffect> = {}): PushEffect {
 	}
 }
 
-export interface Rig {
-	readonly client: ApnsClient
+export interface Rig<C = ApnsClient> {
+	readonly client: C
 	readonly events: { readonly name: EventName; readonly fields: Readonly<Record<string, EventValue>> }[]
 	readonly results: PushResultInput[]
 	/** Sends one push and gives its result. */
 	send(fields?: Partial<PushEffect>): Promise<PushResultInput>
 }
 
-export function rig(urls: ApnsOptions['urls'], ca: string | undefined, options: Partial<ApnsOptions> = {}): Rig {
+/** What a client of either push service tells. */
+interface Told {
+	log(name: EventName, fields: Readonly<Record<string, EventValue>>): void
+	done(result: PushResultInput): void
+}
+
+/** The client that `open` makes, each of its results beside the push it is of. */
+export function rigOf<C extends { send(effect: PushEffect): void }>(
+	open: (told: Told) => C,
+	effectOf: (fields?: Partial<PushEffect>) => PushEffect,
+): Rig<C> {
 	const events: Rig['events'] = []
 	const results: PushResultInput[] = []
 	const waiting = new Map<string, (result: PushResultInput) => void>()
-	const client = new ApnsClient(
-		{
-			key: new Secret(P8.p8),
-			keyId: KEY_ID,
-			teamId: TEAM_ID,
-			urls,
-			ca,
-			environment: 'production',
-			tokens: memoryTokens(),
-			now: Date.now,
-			log: (name, fields) => void events.push({ name, fields }),
-			...options,
-		},
-		(result) => {
+	const client = open({
+		log: (name, fields) => void events.push({ name, fields }),
+		done: (result) => {
 			results.push(result)
 			waiting.get(result.pushId)?.(result)
 		},
-	)
+	})
 	const send = (fields?: Partial<PushEffect>): Promise<PushResultInput> => {
-		const effect = push(fields)
+		const effect = effectOf(fields)
 		const { promise, resolve } = Promise.withResolvers<PushResultInput>()
 		waiting.set(effect.pushId, resolve)
 		client.send(effect)
 		return promise
 	}
 	return { client, events, results, send }
+}
+
+export function rig(urls: ApnsOptions['urls'], ca: string | undefined, options: Partial<ApnsOptions> = {}): Rig {
+	return rigOf(({ log, done }) => {
+		const key = { key: new Secret(P8.p8), keyId: KEY_ID, teamId: TEAM_ID }
+		const fixed = { urls, ca, environment: 'production', tokens: memoryTokens(), now: Date.now, log } as const
+		return new ApnsClient({ ...key, ...fixed, ...options }, done)
+	}, push)
 }
 
 /** Both environments at one host, as with `--apns-url`. */
