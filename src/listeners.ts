@@ -55,6 +55,11 @@ function tlsFilesOf({ tlsCert, tlsKey, tlsClientCa }: TlsConfig): TlsFiles {
 	return { certificates, ...(tlsClientCa !== undefined && { clientCaFile: tlsClientCa }) }
 }
 
+/** Those of the limits that have a flag for each listener. */
+export function streamLimitsOf({ maxHandshakes, idleMs, maxQueue, maxMessage }: Config): Partial<StreamLimits> {
+	return { handshakes: maxHandshakes, idleMs, queuedBytes: maxQueue, messageBytes: maxMessage }
+}
+
 /** As the metrics name the reasons. */
 function endedOf(stats: StreamListener['stats']): Readonly<Record<string, number>> {
 	const { refused, setupFailed, timedOut, slowReaders, crowdedOut, faults } = stats
@@ -193,12 +198,12 @@ export class Listeners {
 	}
 
 	#streamOptions(index: number, kind: StreamKind, { address, port }: ListenAddress): StreamOptions {
-		const { tlsClientCa, maxHandshakes, idleMs, proxyProtocol } = this.#config
+		const { tlsClientCa, proxyProtocol } = this.#config
 		const owner = this.#owner
 		const isSecure = kind === 'tls' || kind === 'wss'
 		return {
 			...{ index, kind, address, port, proxyProtocol, population: this.#population },
-			limits: { ...this.#limits, handshakes: maxHandshakes, idleMs },
+			limits: { ...this.#limits, ...streamLimitsOf(this.#config) },
 			...(isSecure && { tls: tlsFilesOf(this.#config) }),
 			onOpen: ({ key, listener }, isAuthorized) => {
 				if (isSecure && tlsClientCa !== undefined && !isAuthorized) this.close({ type: 'close', listener, key })

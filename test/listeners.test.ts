@@ -8,10 +8,11 @@ import { settingsOf } from '../src/config/settings.ts'
 import { Core } from '../src/core/core.ts'
 import type { Settings } from '../src/core/settings.ts'
 import { Prng } from '../src/lib/prng.ts'
-import { Listeners } from '../src/listeners.ts'
+import { Listeners, streamLimitsOf } from '../src/listeners.ts'
 import { type Edges, Loop } from '../src/loop.ts'
 import { parse } from '../src/sip/parse.ts'
-import { SWEEP_MS } from '../src/transport/stream-limits.ts'
+import { MAX_ROWS } from '../src/sip/rows.ts'
+import { STREAM_LIMITS, SWEEP_MS } from '../src/transport/stream-limits.ts'
 import { grant, Phone, requestText } from './core/peers.ts'
 import { octets } from './core/rig.ts'
 import { targetOf } from './core/target.ts'
@@ -27,9 +28,9 @@ afterEach(() => {
 })
 
 /** One listener over UDP, at which the PBX is, and one over TCP. */
-function configOf(pbx: string): Config {
+function configOf(pbx: string, ...more: readonly string[]): Config {
 	const flags = ['--listen', 'udp:127.0.0.1:5060', '--listen', 'tcp:127.0.0.1:5060', '--domain', 'pbx.example']
-	const line = parseCommandLine([...flags, '--pbx', pbx], {}, () => undefined)
+	const line = parseCommandLine([...flags, '--pbx', pbx, ...more], {}, () => undefined)
 	if (!line.ok || line.command !== 'run') throw new Error(JSON.stringify(line))
 	return { ...line.config, listen: line.config.listen.map((where) => ({ ...where, port: 0 })) }
 }
@@ -88,6 +89,16 @@ function dial(port: number, localAddress = '127.0.0.1') {
 	open.push({ stop: () => socket.destroy() })
 	return far
 }
+
+test('each limit of connections is its flag, and the constants where none is given', () => {
+	const own = ['--max-handshakes', '9', '--idle-time', '2m', '--max-queue', '65536', '--max-message', '4096']
+	const { handshakes, idleMs, queuedBytes, messageBytes } = STREAM_LIMITS
+	expect(streamLimitsOf(configOf('127.0.0.9'))).toEqual({ handshakes, idleMs, queuedBytes, messageBytes })
+	const limits = { handshakes: 9, idleMs: 120_000, queuedBytes: 65_536, messageBytes: 4_096 }
+	expect(streamLimitsOf(configOf('127.0.0.9', ...own))).toEqual(limits)
+	expect(settingsOf(configOf('127.0.0.9'), '').maxHeaders).toBe(MAX_ROWS)
+	expect(settingsOf(configOf('127.0.0.9', '--max-headers', '64'), '').maxHeaders).toBe(64)
+})
 
 describe('a silent connection', () => {
 	test('is kept where a device is bound over it, and closed where none is', async () => {

@@ -16,6 +16,7 @@ export function settingsOf(config: Config, version: string): Settings {
 		pingTimeoutMs: config.pingTimeoutMs,
 		pingMisses: config.pingMisses,
 		idleMs: config.idleMs,
+		maxHeaders: config.maxHeaders,
 		freshMs: config.freshMs,
 		holdMs: config.holdMs,
 		pbxExpiresSec: Math.round(config.pbxExpiresMs / 1000),

@@ -228,7 +228,7 @@ export class Core {
 	#fromStranger(flow: Flow, bytes: Uint8Array, now: number): void {
 		if (!this.filter.worthParsing(flow.address, bytes)) return this.#turnOut(flow)
 		if (isKeepAlive(bytes)) return
-		const message = parse(bytes)
+		const message = parse(bytes, this.context.settings.maxHeaders)
 		if (this.#latecomers.takes(message, flow, bytes, now)) return
 		if (message.status > 0 || message.method === '' || message.fault !== undefined) {
 			this.context.counters.strangersDropped++
@@ -290,7 +290,7 @@ export class Core {
 	/** The syntax is judged here, once: a fault is answered, a keep-alive swallowed. */
 	#parsed(flow: Flow, bytes: Uint8Array, symmetric: boolean, now: number): SipMessage | undefined {
 		if (isKeepAlive(bytes)) return undefined
-		const message = parse(bytes)
+		const message = parse(bytes, this.context.settings.maxHeaders)
 		if (message.fault === undefined) return message
 		this.context.counters.malformed++
 		const { status, sentence, code } = message.fault

@@ -39,6 +39,8 @@ export interface Settings {
 	readonly pingMisses: number
 	/** A connection without an octet for so long is closed by the transport. */
 	readonly idleMs: number
+	/** Header rows of one message that comes in. */
+	readonly maxHeaders: number
 	/** A device heard of within this is called without a probe. */
 	readonly freshMs: number
 	readonly holdMs: number

@@ -31,6 +31,7 @@ const PING: Frame = { kind: 'ping' }
 const LEAST_ROOM = 1_024
 
 export class StreamFramer {
+	readonly #maxMessage: number
 	/** What came and is not yet given out: `#octets[#from, #to)`. */
 	#octets: Uint8Array = NOTHING
 	#from = 0
@@ -42,6 +43,11 @@ export class StreamFramer {
 	#broken = false
 	/** One CRLF of two has come. */
 	#halfPing = false
+
+	/** `maxMessage`: octets of one message, {@link MAX_STREAM_MESSAGE} at the most. */
+	constructor(maxMessage = MAX_STREAM_MESSAGE) {
+		this.#maxMessage = maxMessage
+	}
 
 	/** What is held for a message that is not complete, in octets of memory: at most twice what came of it. 0 between messages. */
 	get held(): number {
@@ -91,12 +97,13 @@ export class StreamFramer {
 	/** Finds the end of the head, and by Content-Length that of the message. */
 	#readHead(): FaultCode | undefined {
 		const end = this.#headEnd()
-		if (end < 0) return this.#to - this.#from > MAX_HEAD_OCTETS ? 'head-too-large' : undefined
+		if (end < 0)
+			return this.#to - this.#from > Math.min(MAX_HEAD_OCTETS, this.#maxMessage) ? 'head-too-large' : undefined
 		const octets = this.#octets.subarray(this.#from, end)
 		const length = contentLength(octets)
 		if (typeof length === 'string') return length
 		const whole = octets.length + length
-		if (whole > MAX_STREAM_MESSAGE) return 'message-too-large'
+		if (whole > this.#maxMessage) return 'message-too-large'
 		this.#length = whole
 		return undefined
 	}

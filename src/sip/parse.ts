@@ -4,7 +4,7 @@ import { CLASS, DIGIT, decimal, isNamed, skipClass, TOKEN } from './grammar.ts'
 import { decodeLatin1 } from './latin1.ts'
 import { SipMessage, type StartLine } from './message.ts'
 import { methodIn } from './methods.ts'
-import { type Head, scanHead } from './rows.ts'
+import { type Head, MAX_ROWS, scanHead } from './rows.ts'
 import { Reading } from './validate.ts'
 
 export type { Fault, FaultCode } from './faults.ts'
@@ -45,13 +45,13 @@ interface ReadLine extends StartLine {
 
 /**
  * Reads the one message of a datagram (RFC 3261 §18.3). The result shares the memory of `bytes`: who parses must not
- * write to it afterwards. Size: `bytes.length` up to 65,535; beyond `MAX_HEAD_OCTETS` and `MAX_ROWS` it is a fault.
+ * write to it afterwards. Size: `bytes.length` up to 65,535; beyond `MAX_HEAD_OCTETS` and `maxRows` it is a fault.
  */
-export function parse(bytes: Uint8Array): SipMessage {
+export function parse(bytes: Uint8Array, maxRows = MAX_ROWS): SipMessage {
 	const from = afterBlankLines(bytes)
 	const octets = from === 0 ? bytes : bytes.subarray(from)
 	const text = decodeLatin1(octets)
-	const head = scanHead(octets, text)
+	const head = scanHead(octets, text, maxRows)
 	const line = startLine(text, head.lineEnd)
 	const reading = new Reading(text, head, line.method)
 	if (line.method !== '') reading.judgeRequest(line.method, line.uri)

@@ -4,7 +4,7 @@ import { headerId } from './headers.ts'
 
 /**
  * Header rows of one message. Real messages have under 40, RFC 4475's longest 48 (34 of them Vias); 256 leaves room for
- * 70 hops of Via and Record-Route each and keeps what one datagram can cost in memory small.
+ * 70 hops of Via and Record-Route each and keeps what one datagram can cost in memory small. `--max-headers` may be less.
  */
 export const MAX_ROWS = 256
 
@@ -34,15 +34,15 @@ const scratch = new Int32Array(MAX_ROWS * ROW)
 
 /**
  * Reads the head of the message that `bytes` starts with; `text` is the same as text. Total: what is wrong is named, what
- * came before it is kept. The octets are walked, not the text: measured at a third of the time.
+ * came before it is kept. The octets are walked, not the text: measured at a third of the time. `maxRows`: {@link MAX_ROWS} at the most.
  */
-export function scanHead(bytes: Uint8Array, text: string): Head {
+export function scanHead(bytes: Uint8Array, text: string, maxRows = MAX_ROWS): Head {
 	const lineEnd = endOfLine(bytes, 0)
 	let at = lineEnd + 2
 	let count = 0
 	let problem = lineEnd < 0 ? unended(text, 0) : undefined
 	for (; problem === undefined && !isLineEnd(bytes, at); count++) {
-		const next = count === MAX_ROWS ? TOO_MANY : scanRow(bytes, at, count * ROW)
+		const next = count >= maxRows ? TOO_MANY : scanRow(bytes, at, count * ROW)
 		if (next < 0) {
 			problem = next === TOO_MANY ? 'too-many-headers' : next === MALFORMED ? 'header-line' : unended(text, at)
 			break

@@ -37,7 +37,12 @@ const PONG: Item = { kind: 'answer', bytes: CRLF }
 /** SIP over TCP or TLS (RFC 3261 §18.3). */
 export class SipCodec implements Codec {
 	readonly ping = undefined
-	readonly #framer = new StreamFramer()
+	readonly #framer: StreamFramer
+
+	/** `maxMessage`: octets of one message. */
+	constructor(maxMessage: number) {
+		this.#framer = new StreamFramer(maxMessage)
+	}
 
 	get held(): number {
 		return this.#framer.held

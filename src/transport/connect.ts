@@ -112,7 +112,13 @@ class NativeConnector implements StreamConnector {
 			wire.terminate()
 			return 'it was closed at once'
 		}
-		return this.#connections.open(wire, target, new SipCodec(), target.tls !== undefined, attempt.rest)
+		return this.#connections.open(
+			wire,
+			target,
+			new SipCodec(this.#connections.limits.messageBytes),
+			target.tls !== undefined,
+			attempt.rest,
+		)
 	}
 }
 

@@ -1,4 +1,5 @@
 /** What strangers may cost a stream listener. */
+import { MAX_STREAM_MESSAGE } from '../sip/frame.ts'
 
 /** Each an option of the listener; the defaults below say why. */
 export interface StreamLimits {
@@ -22,6 +23,8 @@ export interface StreamLimits {
 	readonly quietMs: number
 	/** Default {@link PONG_MS}. */
 	readonly pongMs: number
+	/** Default {@link MAX_STREAM_MESSAGE}. */
+	readonly messageBytes: number
 	/** Default {@link MAX_QUEUED_BYTES}. */
 	readonly queuedBytes: number
 	/** Default {@link MAX_WAITING_BYTES}. */
@@ -103,6 +106,7 @@ export const STREAM_LIMITS: StreamLimits = {
 	idleMs: IDLE_MS,
 	quietMs: QUIET_MS,
 	pongMs: PONG_MS,
+	messageBytes: MAX_STREAM_MESSAGE,
 	queuedBytes: MAX_QUEUED_BYTES,
 	waitingBytes: MAX_WAITING_BYTES,
 }

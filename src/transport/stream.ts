@@ -276,7 +276,9 @@ class NativeStreamListener implements StreamListener, ArrivalOwner, Threshold {
 	opened(arrival: Arrival, wire: Wire, rest: Uint8Array): void {
 		this.#forget(arrival)
 		const { kind } = this.#options
-		const codec: Codec = kind === 'ws' || kind === 'wss' ? new WebSocketCodec() : new SipCodec()
+		const isWeb = kind === 'ws' || kind === 'wss'
+		const { messageBytes } = this.#connections.limits
+		const codec: Codec = isWeb ? new WebSocketCodec(messageBytes) : new SipCodec(messageBytes)
 		this.#connections.open(wire, arrival, codec, arrival.authorized, rest)
 	}
 

@@ -45,6 +45,7 @@ interface Head {
 export class WebSocketCodec implements Codec {
 	readonly ping = PING_FRAME
 	readonly #octets = new Octets()
+	readonly #maxMessage: number
 	#pieces: Uint8Array[] = []
 	#piecesLength = 0
 	/** Opcode of the message whose pieces came; CONTINUATION between messages. */
@@ -52,6 +53,11 @@ export class WebSocketCodec implements Codec {
 	/** What the far end sends it can read: browsers' phones send text. */
 	#speaks = TEXT
 	#broken = false
+
+	/** `maxMessage`: octets of one message. */
+	constructor(maxMessage = MAX_STREAM_MESSAGE) {
+		this.#maxMessage = maxMessage
+	}
 
 	get held(): number {
 		return this.#octets.held + (this.#opcode === CONTINUATION ? 0 : this.#piecesLength + 1)
@@ -93,7 +99,7 @@ export class WebSocketCodec implements Codec {
 		if (octets.length < 2 + lengthOctets) return undefined
 		let length = lengthOctets === 0 ? short : 0
 		for (let i = 0; i < lengthOctets; i++) length = length * 256 + octets.at(2 + i)
-		if (opcode < CLOSE && this.#piecesLength + length > MAX_STREAM_MESSAGE) return TOO_BIG
+		if (opcode < CLOSE && this.#piecesLength + length > this.#maxMessage) return TOO_BIG
 		return { isLast: first >= FIN, opcode, octets: 2 + lengthOctets + MASK_OCTETS, length }
 	}
 

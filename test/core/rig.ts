@@ -44,6 +44,7 @@ export const SETTINGS: Settings = {
 	pingTimeoutMs: 1_500,
 	pingMisses: 2,
 	idleMs: 960_000,
+	maxHeaders: 256,
 	freshMs: 3_000,
 	holdMs: 20_000,
 	pbxExpiresSec: 0,

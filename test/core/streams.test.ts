@@ -554,6 +554,19 @@ describe('lost framing (RFC 3261 §18.3)', () => {
 		expect(rig.to(AWAY)).toEqual([])
 	})
 
+	test('--max-headers: one row more than that is answered with 513, and a stranger with nothing', () => {
+		const { rig, phone } = bound({ maxHeaders: 64 })
+		const request = (rows: number) => {
+			const own = phone.request('MESSAGE', { uri: `sip:600@${DOMAIN}` })
+			const count = own.slice(0, own.indexOf('\r\n\r\n')).split('\r\n').length - 1
+			return own.replace('\r\n\r\n', `\r\n${'X-Row: 1\r\n'.repeat(rows - count)}\r\n`)
+		}
+		expect(rig.from(HOME, request(64)).map(({ word }) => word)).toEqual(['MESSAGE'])
+		expect(rig.from(HOME, request(65)).map(({ word }) => word)).toEqual(['513 MESSAGE'])
+		expect(rig.from(AWAY, request(65))).toEqual([])
+		expect(rig.from(PBX, request(65)).map(({ word }) => word)).toEqual(['513 MESSAGE'])
+	})
+
 	test('nothing is answered where nothing can be', () => {
 		const { rig } = bound()
 		for (const text of ['', 'SIP/2.0 200 OK\r\n', 'ACK sip:a SIP/2.0\r\n\r\n', 'MESSAGE sip:a SIP/2.0\r\n\r\n'])

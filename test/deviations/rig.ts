@@ -28,6 +28,7 @@ const SETTINGS: Settings = {
 	pingMisses: 2,
 	publicUrl: '',
 	idleMs: 960_000,
+	maxHeaders: 256,
 	freshMs: 3_000,
 	holdMs: 20_000,
 	pbxExpiresSec: 0,

@@ -145,6 +145,7 @@ function settingsOf(chance: Chance): Settings {
 		pingTimeoutMs: 1_500,
 		pingMisses: chance.one([1, 2]),
 		idleMs: 960_000,
+		maxHeaders: 256,
 		freshMs: chance.one([1_000, 3_000]),
 		holdMs: chance.one([6_000, 12_000, 20_000]),
 		pbxExpiresSec: chance.one([0, 3_600]),

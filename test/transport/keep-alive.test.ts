@@ -121,7 +121,7 @@ test('a WebSocket that nobody vouches for is not pinged, and goes after NEWCOMER
 })
 
 test('a stream without frames is not pinged: it has IDLE_MS', () => {
-	const phone = connected(new SipCodec())
+	const phone = connected(new SipCodec(STREAM_LIMITS.messageBytes))
 	phone.connection.received(octets(sip('REGISTER')))
 	phone.connection.settle()
 	phone.passes(IDLE_MS - 100)

@@ -154,6 +154,21 @@ describe.each([...KINDS])('a %s listener', (kind) => {
 		expect(ear.closed).toEqual([ear.opened[0]!.flow])
 	})
 
+	test('takes no message of more than messageBytes, and one of as many', async () => {
+		const { listener, ear } = await listenStream(kind, { limits: { messageBytes: 5_000 } })
+		const whole = (length: number) => sip('x'.repeat(length - sip('').length - 3))
+		const client = await dial(listener)
+		client.write(wrap(kind, whole(5_000)))
+		expect(await holds(() => ear.messages.length === 1)).toBe(true)
+		expect(ear.messages[0]!.bytes.length).toBe(5_000)
+		client.write(wrap(kind, whole(5_001)))
+		expect(await holds(() => client.isClosed)).toBe(true)
+		expect(ear.messages.length).toBe(1)
+		expect(isWeb(kind) ? [...client.heard.subarray(0, 4)] : ear.faults.map(({ code }) => code)).toEqual(
+			isWeb(kind) ? [0x88, 2, 1009 >> 8, 1009 & 0xff] : ['message-too-large'],
+		)
+	})
+
 	test('has the kernel ask silent far ends whether they are there', async () => {
 		const { listener, ear } = await listenStream(kind)
 		const client = await dial(listener)
