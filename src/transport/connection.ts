@@ -83,7 +83,9 @@ export class Connection implements Party, Expiring, Hoarder {
 		this.flow = flow
 		this.source = source
 		wire.data = this
-		this.#await('first', owner.limits.firstMessageMs)
+		const { firstMessageMs, idleMs } = owner.limits
+		if (firstMessageMs < idleMs) this.#await('first', firstMessageMs)
+		else this.#awaitAny()
 	}
 
 	/** Of the octets that wait the owner knows of so many. */

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from 'bun:test'
 import type { Flow } from '../../src/core/model.ts'
 import { MAX_STREAM_MESSAGE } from '../../src/sip/frame.ts'
 import { openStreamConnector, type StreamTarget } from '../../src/transport/connect.ts'
+import { SWEEP_MS } from '../../src/transport/stream-limits.ts'
 import { holds } from './loopback.ts'
 import {
 	certificateFiles,
@@ -86,6 +87,16 @@ describe.each(['tcp', 'tls'] as const)('a connection to a PBX over %s', (kind) =
 		const { connector: gateway, ear } = connector({ firstMessageMs: 50 })
 		await gateway.connect(local(listener.port, tls))
 		expect(await holds(() => ear.closed.length > 0, 600)).toBe(false)
+	})
+
+	test('whose first message takes too long is closed, for what is behind it would never be heard', async () => {
+		const { listener, ear: pbx } = await listenStream(kind)
+		const { connector: gateway, ear } = connector({ partialMs: 200 })
+		await gateway.connect(local(listener.port, tls))
+		expect(await holds(() => pbx.opened.length === 1)).toBe(true)
+		listener.send(pbx.opened[0]!.flow.key, octets(sip('half').slice(0, 30)))
+		expect(await holds(() => ear.closed.length === 1, 200 + 2 * SWEEP_MS + 1_000)).toBe(true)
+		expect(gateway.stats.timedOut).toBe(1)
 	})
 
 	test('to where nothing listens is a sentence', async () => {
