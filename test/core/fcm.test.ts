@@ -118,6 +118,14 @@ describe('a call', () => {
 			expect([rig.words(phone.flow).at(-1), rig.pushes.length]).toEqual(['INVITE', 1])
 		})
 
+	test('has the address by which it is declined, where there is one', () => {
+		const { rig } = sleeping({ ...ALONE, publicUrl: 'https://gw.example' })
+		calls(rig)
+		const { status } = data(rig) as { status: string }
+		const verdict = rig.core.calls.look(status.slice(status.lastIndexOf('/') + 1), rig.now)
+		expect([status, verdict.kind]).toEqual([expect.stringMatching(/^https:\/\/gw\.example\/c\/[\w.]+$/), 'ringing'])
+	})
+
 	test('an iPhone and an Android phone of one agent are woken each by its own service', () => {
 		const rig = new Rig(BOTH)
 		boundPhone(rig, '1001', 'ab'.repeat(32), 9)
@@ -155,7 +163,7 @@ describe('a call to one whose connection is still there', () => {
 		{ host: 'gw.example', port: 5061, transport: 'TLS' },
 	] as const
 
-	function frozen(phone: Phone = new Android(), settings = {}) {
+	function frozen<P extends Phone = Android>(phone: P = new Android() as Phone as P, settings = {}) {
 		const rig = new Rig({ advertised: LISTENERS, ...BOTH, ...settings })
 		phone.flow = TLS
 		bind(rig, phone)
@@ -299,6 +307,18 @@ describe('a call to one whose connection is still there', () => {
 			expect(rig.words(PBX)).toEqual(['100 INVITE', '480 INVITE'])
 		})
 
+		test('a phone that moves from FCM to APNs meanwhile keeps its new token', () => {
+			const { rig, phone } = frozen()
+			calls(rig)
+			phone.params = pushParamsOf('ab'.repeat(32))
+			rig.advance(10)
+			bind(rig, phone)
+			rig.pushed({ kind: 'bad-token', status: 403, reason: 'SENDER_ID_MISMATCH' })
+			expect([...rig.core.devices.all].map(({ push, tokenDead }) => [push?.provider, tokenDead])).toEqual([
+				['apns', false],
+			])
+		})
+
 		test('that comes back, and is silent there, is not waited for: there is no second push', () => {
 			const { rig, phone } = frozen()
 			calls(rig)
@@ -309,6 +329,23 @@ describe('a call to one whose connection is still there', () => {
 			rig.advance(SILENCE_MS)
 			expect([rig.words(PBX), rig.pushes.length]).toEqual([['100 INVITE', 'REGISTER', '480 INVITE'], 1])
 		})
+	})
+
+	test('that said 100, so that its push was spared, is pushed to when that is closed', () => {
+		const { rig, phone } = frozen()
+		rig.saving = 'waits'
+		calls(rig)
+		rig.advance(1)
+		rig.from(TLS, answerTo(rig.last(TLS, 'INVITE'), 100, { contact: phone.uri }))
+		rig.saving = 'at-once'
+		rig.commit()
+		expect(rig.pushes).toEqual([])
+		rig.input({ type: 'flow-closed', flow: TLS })
+		expect([rig.pushes.length, rig.words(PBX)]).toEqual([1, ['100 INVITE']])
+		rig.pushed(ACCEPTED)
+		phone.flow = streamOf('198.51.100.9', 41_000, 2)
+		bind(rig, phone)
+		expect(rig.words(phone.flow)).toEqual(['200 REGISTER', 'INVITE'])
 	})
 
 	test('is for Android alone: an iPhone is woken first, and so is who came over UDP, or whose connection is closed', () => {

@@ -421,6 +421,40 @@ describe('a push refused', () => {
 		expect(rig.words(PBX)).not.toContain('480 INVITE')
 	})
 
+	for (const outcome of [BAD_TOKEN, { kind: 'failed', status: 0, reason: 'timeout' } as const])
+		test(`${outcome.kind}: a phone whose REGISTER is accepted, and waits to be stored, has the call then`, () => {
+			const { rig, phone } = held()
+			rig.advance(5)
+			rig.saving = 'waits'
+			phone.flow = flowOf('203.0.113.9', 50_000)
+			rig.from(phone.flow, phone.register())
+			rig.from(PBX, grant(rig.last(PBX, 'REGISTER')))
+			rig.pushed(outcome)
+			expect(rig.words(PBX)).not.toContain('480 INVITE')
+			rig.saving = 'at-once'
+			rig.commit()
+			expect([invitesTo(rig, phone), rig.words(PBX)]).toEqual([1, ['100 INVITE', 'REGISTER']])
+			rig.advance(SILENCE_MS)
+			expect([rig.words(PBX).at(-1), rig.pushes.length]).toEqual(['480 INVITE', 1])
+		})
+
+	test('after it has brought another token it says nothing of that, whatever it says', () => {
+		for (const outcome of [BAD_TOKEN, { ...ACCEPTED, environment: 'sandbox' } as const]) {
+			const rig = new Rig()
+			const renewed = (token: string) =>
+				bind(rig, new Phone('1001', flowOf('203.0.113.9', 50_000), { token, instance: 'urn:uuid:one' }))
+			renewed('ab'.repeat(32))
+			fallAsleep(rig)
+			rig.from(PBX, requestText('INVITE', INVITE))
+			const [push] = rig.pushes
+			rig.advance(5)
+			renewed('cd'.repeat(32))
+			rig.pushed(outcome, push)
+			const [row] = rig.tables.devices.values()
+			expect([row!.tokenDead, row!.push!.environment]).toEqual([false, 'production'])
+		}
+	})
+
 	test('a result nobody waits for is nothing', () => {
 		const { rig } = held()
 		const [push] = rig.pushes

@@ -180,7 +180,7 @@ export class Branch implements ClientUser, Prober, Timed {
 
 	/** No push reaches it. Copies of the INVITE may lie in its socket, to be taken back when it wakes. */
 	refused(now: number): void {
-		if (this.client === undefined) this.on('refused', now)
+		if (this.client === undefined && !this.#isComing) this.on('refused', now)
 		else this.unwoken(now)
 	}
 
@@ -190,11 +190,18 @@ export class Branch implements ClientUser, Prober, Timed {
 	 */
 	unwoken(now: number): void {
 		this.#isUnwoken = true
+		if (this.#isComing) return
 		const { device } = this
 		const silentAt = this.#calledAt + SILENCE_MS
 		const mayAnswer = device !== undefined && !device.isCut && (this.#isHeard || now < silentAt)
 		if (!mayAnswer) this.hopeless = true
 		else if (!this.#isHeard && this.state === 'waking') this.call.calls.context.deadlines.at(this.#timer, silentAt)
+	}
+
+	/** Its REGISTER is accepted, and only waits to be stored: then it has the INVITE. */
+	get #isComing(): boolean {
+		const { device, pushedAt } = this
+		return this.state === 'waking' && device !== undefined && device.registeredAt > Math.max(pushedAt, this.#calledAt)
 	}
 
 	/** Has it answered the INVITE where it went last? */
@@ -205,7 +212,11 @@ export class Branch implements ClientUser, Prober, Timed {
 	/** Its connection is closed: what it has not answered it will not answer by that. */
 	cut(now: number): void {
 		if (this.state === 'calling') return this.call.silent(this, now)
-		if (this.state !== 'waking' || !this.#isUnwoken) return
+		if (this.state !== 'waking') return
+		/* it had said 100, so that its push was spared */
+		const { device } = this
+		if (this.push === 'none' && device !== undefined && this.call.calls.wakeable(device)) return this.#act('push', now)
+		if (!this.#isUnwoken) return
 		this.hopeless = true
 		this.call.settle(now)
 	}

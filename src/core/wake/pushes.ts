@@ -1,8 +1,9 @@
 /** The pushes that are out, what became of each, and what that says of the devices they were for. */
+import type { Secret } from '../../lib/secret.ts'
 import type { CommitWaiter, Context } from '../context.ts'
 import type { EventName, PushEffect } from '../effects.ts'
 import type { PushOutcome, PushResultInput } from '../inputs.ts'
-import type { PushOutcomeRecord } from '../model.ts'
+import type { PushOutcomeRecord, PushProvider } from '../model.ts'
 import type { Availability } from '../reach/availability.ts'
 import type { Suspicion } from '../reach/suspicion.ts'
 import type { Device, Devices } from '../registrar/devices.ts'
@@ -19,13 +20,20 @@ const STORED_SOON: CommitWaiter = {
 	commitFailed() {},
 }
 
+/** A push without an answer. */
+interface Pushed {
+	readonly branch: Branch
+	readonly provider: PushProvider
+	readonly token: Secret
+}
+
 export class Pushes {
 	readonly #context: Context
 	readonly #suspicion: Suspicion
 	readonly #availability: Availability
 	readonly #wakeTimes: WakeTimes
 	/** Without an answer, by push id. */
-	readonly #out = new Map<string, Branch>()
+	readonly #out = new Map<string, Pushed>()
 	/** Accepted, and the device has not registered since, by device. */
 	readonly #wakes = new Map<number, PushOutcomeRecord>()
 	/** By push id, oldest first. */
@@ -85,14 +93,15 @@ export class Pushes {
 
 	send(branch: Branch, effect: PushEffect): void {
 		this.#context.counters.pushesSent++
-		this.#out.set(effect.pushId, branch)
+		const { provider, token } = effect
+		this.#out.set(effect.pushId, { branch, provider, token })
 		this.#context.effects.push(effect)
 		this.#context.event('push-sent', {
 			push: effect.pushId,
 			agent: branch.device?.agent.aor,
 			device: branch.deviceId,
-			provider: effect.provider,
-			token: effect.token,
+			provider,
+			token,
 		})
 	}
 
@@ -102,11 +111,12 @@ export class Pushes {
 	}
 
 	answered(result: PushResultInput, now: number): void {
-		const branch = this.#out.get(result.pushId)
-		if (branch === undefined) return
+		const pushed = this.#out.get(result.pushId)
+		if (pushed === undefined) return
 		this.#out.delete(result.pushId)
+		const { branch } = pushed
 		this.#note(branch, result)
-		this.#learn(branch, result.outcome)
+		this.#learn(pushed, result.outcome)
 		branch.call.pushed(branch, result, now)
 	}
 
@@ -115,12 +125,12 @@ export class Pushes {
 		return this.#outcomes.has(pushId)
 	}
 
-	/** What the outcome says of the device, beyond this call. */
-	#learn(branch: Branch, outcome: PushOutcome): void {
-		const { device } = branch
-		if (device === undefined) return
+	/** What the outcome says of the device, beyond this call: nothing where it has brought another token since. */
+	#learn({ branch: { device }, provider, token }: Pushed, outcome: PushOutcome): void {
+		if (device?.push === undefined || device.push.provider !== provider) return
+		if (device.push.token.reveal() !== token.reveal()) return
 		if (outcome.kind === 'accepted') {
-			if (device.push === undefined || device.push.environment === outcome.environment) return
+			if (device.push.environment === outcome.environment) return
 			device.push = { ...device.push, environment: outcome.environment }
 			this.#context.save([{ table: 'device', op: 'environment', id: device.id, environment: outcome.environment }])
 		} else if (tokenDied(outcome, device.registeredAt)) this.tokenDied(device)
