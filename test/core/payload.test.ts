@@ -37,6 +37,9 @@ describe('who calls', () => {
 			Array(MAX_CALLER_NAME_LENGTH).fill('🦆'),
 		)
 		expect(caller(`<sip:${'1'.repeat(500)}@pbx.example>`).number.length).toBe(MAX_CALLER_NAME_LENGTH)
+		/* half of one would be refused by FCM, in the minimal payload as well */
+		const { number } = caller(`<sip:1${'%F0%9F%A6%86'.repeat(100)}@pbx.example>`)
+		expect(number.isWellFormed()).toBe(true)
 	})
 })
 

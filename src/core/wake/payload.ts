@@ -35,7 +35,7 @@ export function callerOf(invite: SipMessage): CallerIdentity {
 	const name = utf8(from?.display ?? '')
 	return {
 		name: cut(name || number),
-		number: number.slice(0, MAX_CALLER_NAME_LENGTH),
+		number: cut(number),
 	}
 }
 
