@@ -196,7 +196,10 @@ export function heldOut(ledger: Ledger): string[] {
 	})
 }
 
-/** Invariant 8: when the last device that could answer is refused, the caller hears it in the same moment. */
+/**
+ * Invariant 8: when the last device that could answer is refused, the caller hears it in the same moment; where it has just got
+ * the INVITE by a connection, when it has been silent there for as long as any.
+ */
 export function refused(ledger: Ledger): string[] {
 	return ledger.pushResults.flatMap((result) => {
 		const hold = ledger.holds.find(({ pushId }) => pushId === result.result.pushId)
@@ -204,18 +207,34 @@ export function refused(ledger: Ledger): string[] {
 		ledger.judge()
 		const over = ledger.over(hold.callId)
 		if (over !== undefined && over.index <= lastOf(ledger.entries, result.index)) return []
+		const until = Math.max(
+			...ledger.holds.map((one) => (one.callId === hold.callId ? silentAt(ledger, one, result) : 0)),
+		)
+		if (over !== undefined && over.at <= until) return []
+		if (until > 0 && ledger.kills.some(({ index, at }) => index > result.index && at <= until)) return []
+		const end = until > 0 ? ledger.entries.findLastIndex(({ at }) => at <= until) + 1 : result.index
 		const asked = new Set(
 			ledger.offers
-				.filter(({ callId, out }) => callId === hold.callId && out.index < result.index)
+				.filter(({ callId, out }) => callId === hold.callId && out.index < end)
 				.map(({ deviceId }) => deviceId),
 		)
-		for (const other of ledger.holds)
-			if (other.callId === hold.callId && other.index < result.index) asked.add(other.deviceId)
-		const hopeless = [...asked].every((deviceId) => isOut(ledger, hold.callId, deviceId, result.index))
+		for (const other of ledger.holds) if (other.callId === hold.callId && other.index < end) asked.add(other.deviceId)
+		const hopeless = [...asked].every((deviceId) => isOut(ledger, hold.callId, deviceId, end))
 		return hopeless && !isProbed(ledger, hold.callId, asked, result)
 			? [`the push for ${hold.callId} was refused, and nobody else could answer: it was held on`]
 			: []
 	})
+}
+
+/** Until when it may answer the INVITE that it got by a connection as its push went out; 0 where it is none of those. */
+export function silentAt(ledger: Ledger, hold: Hold, result: PushResult): number {
+	const beside = ledger.offers.find(
+		({ branch, out }) =>
+			branch === hold.branch && out.at === hold.at && out.index < hold.index && out.life === hold.life,
+	)
+	if (beside === undefined || ledger.closedBetween(beside.out.peer, beside.out.index, result.index)) return 0
+	const until = beside.out.at + SILENCE_MS
+	return until > result.at ? until : 0
 }
 
 /** Was another device being asked whether it is awake? It got the INVITE, or a push, when that was known. */
@@ -231,7 +250,7 @@ function isProbed(ledger: Ledger, callId: string, asked: ReadonlySet<number>, { 
 	)
 }
 
-/** It is refused, and no copy of the INVITE is with it since. */
+/** It is refused, no copy of the INVITE is with it since, and no REGISTER of it only waits to be stored. */
 function isOut(ledger: Ledger, callId: string, deviceId: number, until: number): boolean {
 	const hold = ledger.holds.find((candidate) => candidate.callId === callId && candidate.deviceId === deviceId)
 	if (hold === undefined || hold.index > until) return false
@@ -239,11 +258,14 @@ function isOut(ledger: Ledger, callId: string, deviceId: number, until: number):
 		(candidate) => candidate.result.pushId === hold.pushId && candidate.index <= until,
 	)
 	if (result === undefined || !isRefusal(result)) return false
+	const handset = ledger.handset(deviceId, hold.index)
+	for (const { handset: who, accepted } of ledger.registrations.values())
+		if (who === handset && accepted !== undefined && accepted.index > hold.index && accepted.index < until) return false
 	return !ledger.entries
 		.slice(hold.index, until)
 		.some((entry) => (entry.kind === 'out' || entry.kind === 'in') && entry.message.via.branch === hold.branch)
 }
 
-function isRefusal({ result: { outcome } }: PushResult): boolean {
+export function isRefusal({ result: { outcome } }: PushResult): boolean {
 	return outcome.kind !== 'accepted' && outcome.kind !== 'throttled' && outcome.kind !== 'withdrawn'
 }

@@ -81,7 +81,7 @@ export function scenarioOf(chance: Chance): Scenario {
 		messages: chance.is(0.5) ? chance.between(1, 4) : 0,
 	}
 	const linked = { ...noted, handsets: noted.handsets.map((plan) => ({ ...plan, links: linksOf(chance) })) }
-	return withStreams(chance, withAndroid(chance, linked))
+	return withRefusals(chance, withStreams(chance, withAndroid(chance, linked)))
 }
 
 /** Worlds in which phones come by connections too. */
@@ -91,6 +91,25 @@ function withStreams(chance: Chance, scenario: Omit<Scenario, 'hasStreams'>): Sc
 	const hasStreams = chance.is(WITH_STREAMS)
 	const handsets = scenario.handsets.map((plan) => ({ ...plan, transport: transportOf(chance, hasStreams) }))
 	return { ...scenario, hasStreams, handsets }
+}
+
+/** Worlds in which all are phones of Android, most of them by connections, and Google refuses nearly all. */
+const WITH_REFUSALS = 0.05
+
+/** What is sent by a connection beside a push that is refused. */
+function withRefusals(chance: Chance, scenario: Scenario): Scenario {
+	if (!chance.is(WITH_REFUSALS)) return scenario
+	const { settings, handsets, mood } = scenario
+	return {
+		...scenario,
+		hasStreams: true,
+		settings: { ...settings, providers: ['fcm'], pingIntervalMs: 5_000 },
+		mood: { ...mood, accepts: 0.1 },
+		handsets: handsets.map((plan) => ({
+			...(plan.token === '' ? plan : ofAndroid(plan)),
+			transport: transportOf(chance, true),
+		})),
+	}
 }
 
 function transportOf(chance: Chance, hasStreams: boolean): PhoneTransport {

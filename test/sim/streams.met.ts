@@ -1,8 +1,9 @@
 /** What a run met of connections: how they end, and what was under way then. */
+import { isRefusal, silentAt } from './holds.checks.ts'
 import { isFinal, type Ledger, type Offer } from './ledger.ts'
 import type { Count } from './met.ts'
 import { keyOf } from './network.ts'
-import type { In } from './record.ts'
+import type { In, PushResult } from './record.ts'
 import { isPbx } from './scenario.ts'
 import { isEarly } from './streams.checks.ts'
 import { isStream, type Streams } from './streams.ts'
@@ -23,6 +24,7 @@ export const STREAMS: Readonly<Record<string, Count>> = {
 	'the gateway closes a connection': ended('byGateway'),
 	'the gateway is killed, and connections with it': ended('killed'),
 	'a phone connects while the gateway is down': ended('refused'),
+	'a push is refused while its INVITE is with the phone by a connection': refusedBeside,
 	'a stranger connects': (ledger) => countOf(connectionsOf(ledger, 'stranger')),
 }
 
@@ -129,4 +131,12 @@ function answeredAfterClose(ledger: Ledger): number {
 			return final !== undefined && isStream(invite.peer) && keyOf(final.peer) !== keyOf(invite.peer)
 		}),
 	)
+}
+
+function refusedBeside(ledger: Ledger): number {
+	const isBeside = (result: PushResult) => {
+		const hold = ledger.holds.find(({ pushId }) => pushId === result.result.pushId)
+		return hold !== undefined && isRefusal(result) && silentAt(ledger, hold, result) > 0
+	}
+	return countOf(ledger.pushResults.filter(isBeside))
 }
