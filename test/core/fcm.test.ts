@@ -4,7 +4,18 @@ import { MAX_FCM_PAYLOAD_BYTES } from '../../src/core/effects.ts'
 import { LEAST_REFRESHED_MS, REFRESH_BEFORE_MS } from '../../src/core/registrar/refresh.ts'
 import { SILENCE_MS } from '../../src/core/wake/device-branch.ts'
 import { Header } from '../../src/sip/headers.ts'
-import { ACCEPTED, answerTo, bind, boundPhone, fallAsleep, Phone, pushParamsOf, requestText, SDP } from './peers.ts'
+import {
+	ACCEPTED,
+	answerTo,
+	bind,
+	boundPhone,
+	fallAsleep,
+	grant,
+	Phone,
+	pushParamsOf,
+	requestText,
+	SDP,
+} from './peers.ts'
 import { flowOf, GATEWAY, PBX, Rig, streamOf } from './rig.ts'
 
 const HOME = flowOf('198.51.100.7', 40_007)
@@ -305,6 +316,19 @@ describe('a call to one whose connection is still there', () => {
 			expect(rig.words(PBX)).toEqual(['100 INVITE'])
 			rig.pushed(refusals[0])
 			expect(rig.words(PBX)).toEqual(['100 INVITE', '480 INVITE'])
+		})
+
+		test('nor where it came by another one, and that is closed before its REGISTER is stored', () => {
+			const { rig, phone } = frozen()
+			calls(rig)
+			rig.advance(SILENCE_MS)
+			rig.saving = 'waits'
+			phone.flow = streamOf('198.51.100.9', 41_000, 2)
+			rig.from(phone.flow, phone.register())
+			rig.from(PBX, grant(rig.last(PBX, 'REGISTER')))
+			rig.input({ type: 'flow-closed', flow: phone.flow })
+			rig.pushed(refusals[0])
+			expect(rig.words(PBX).at(-1)).toBe('480 INVITE')
 		})
 
 		test('a phone that moves from FCM to APNs meanwhile keeps its new token', () => {

@@ -201,7 +201,8 @@ export class Branch implements ClientUser, Prober, Timed {
 	/** Its REGISTER is accepted, and only waits to be stored: then it has the INVITE. */
 	get #isComing(): boolean {
 		const { device, pushedAt } = this
-		return this.state === 'waking' && device !== undefined && device.registeredAt > Math.max(pushedAt, this.#calledAt)
+		if (this.state !== 'waking' || device === undefined || device.isCut) return false
+		return device.registeredAt > Math.max(pushedAt, this.#calledAt)
 	}
 
 	/** Has it answered the INVITE where it went last? */
