@@ -148,12 +148,13 @@ export class Connections implements ConnectionOwner {
 	/** Told in a moment: whoever closed it is in the middle of something. */
 	left(connection: Connection): void {
 		this.#byKey.delete(connection.flow.key)
-		this.#newcomers.delete(connection)
 		queueMicrotask(() => this.#tell(() => this.#callbacks.onClose?.(connection.flow)))
 	}
 
 	gone(connection: Connection): void {
 		this.#alive.delete(connection)
+		/* until now: one that takes its time to go must not keep a newer one out */
+		this.#newcomers.delete(connection)
 		this.#onGone(connection)
 		this.#endSweeps()
 	}

@@ -76,6 +76,25 @@ describe.each([...KINDS])('a %s connection that we close', (kind) => {
 		expect(await holds(() => population.size === 0, inTime)).toBe(true)
 		expect(await sockets(1, listener.port)).toBe(0)
 	})
+
+	test('makes room for a newer one meanwhile, if nobody vouches for it', async () => {
+		const population = new Population(2, 9)
+		const { listener, ear } = await listenStream(kind, { population })
+		const relay = await relayTo(listener.port)
+		for (let i = 1; i <= 2; i++) {
+			const client = await dial({ ...listener, kind, port: relay.port })
+			client.write(wrap(kind, sip('x')))
+			expect(await holds(() => ear.messages.length === i)).toBe(true)
+		}
+		relay.fallsDeaf()
+		for (const { flow } of ear.opened) listener.close(flow.key)
+		expect(await holds(() => ear.closed.length === 2)).toBe(true)
+		expect(population.size).toBe(2)
+		const phone = await dial(listener)
+		phone.write(wrap(kind, sip('in spite of them')))
+		expect(await holds(() => ear.messages.length === 3)).toBe(true)
+		expect([listener.stats.refused, population.size]).toEqual([0, 2])
+	})
 })
 
 describe.each(['ws', 'wss'] as const)('an upgrade that a %s listener refuses', (kind) => {
