@@ -215,7 +215,7 @@ function readHostPort(text: string): Reading<HostPort> {
 	if (host === undefined) return wrong('is no host name or IP address')
 	if (split.port === undefined) return right({ host, port: undefined })
 	const number = port(split.port)
-	return number === undefined ? wrong('needs a port from 1 to 65535') : right({ host, port: number })
+	return number === undefined ? wrong('needs a port from 1 to 65535 behind the host') : right({ host, port: number })
 }
 
 /** What `tcp:`, `sips:` and the like say of the transport. */
@@ -227,13 +227,15 @@ const PBX_PREFIXES: ReadonlyMap<string, PbxTransport | undefined> = new Map([
 	['sip:', undefined],
 ])
 
+const NO_PREFIX = 'must be HOST or HOST:PORT, perhaps with udp:, tcp: or tls: before it'
+
 /** `host`, `host:port`, `[v6]:port`, with a transport before it; and as a SIP URI, `sip:host;transport=tcp`. */
 function readPbx(text: string): Reading<PbxLocation> {
 	const [place, ...params] = text.toLowerCase().split(';')
 	const prefix = /^[a-z]+:/.exec(place!)?.[0] ?? ''
 	const isPrefix = PBX_PREFIXES.has(prefix)
 	const read = readHostPort(isPrefix ? place!.slice(prefix.length) : place!)
-	if (!read.ok) return read
+	if (!read.ok) return isPrefix || prefix === '' ? read : wrong(NO_PREFIX)
 	const before = PBX_PREFIXES.get(prefix)
 	const [param = '', ...more] = params
 	if (param === '' && more.length === 0) return right({ ...read.value, transport: before })

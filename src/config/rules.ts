@@ -22,6 +22,7 @@ const SIPS_PORT = 5061
 export function conflicts(config: Config): string[] {
 	return [
 		...listenRules(config),
+		...placeRules(config),
 		...tlsRules(config),
 		...advertiseRules(config),
 		...pbxRules(config),
@@ -54,6 +55,9 @@ export function warnings(config: Config): string[] {
 	}
 	if (config.tlsCert.length > 0 && !listenersOf(config).some(isSecure)) {
 		said.push('--tls-cert is given without a tls or wss listener: nobody will see the certificate.')
+	}
+	if (config.tlsClientCa !== undefined && !listenersOf(config).some(isSecure)) {
+		said.push('--tls-client-ca is given without a tls or wss listener: nobody is asked for a certificate.')
 	}
 	if (config.events !== undefined && config.eventsSecret === undefined) {
 		said.push('No --events-secret is given: events are posted unsigned, and the receiver cannot tell who made them.')
@@ -89,6 +93,18 @@ function listenRules(config: Config): string[] {
 		const wanted = PBX_TRANSPORTS.filter((one) => mayBeOver(pbx, one))
 		return wanted.some((one) => sides.includes(one)) ? [] : [noSide(pbx, wanted[0]!)]
 	})
+}
+
+/** The system would say that another program has the port. */
+function placeRules(config: Config): string[] {
+	const places = listenersOf(config).map(sayPlace)
+	const twice = new Set(places.filter((place, i) => places.indexOf(place) < i))
+	return [...twice].map((place) => `Two listeners are on ${place}: give each a port of its own, or leave one out.`)
+}
+
+/** All but UDP are connections, which share the ports of TCP. */
+function sayPlace({ transport, address, port }: ListenAddress): string {
+	return `${transport === 'udp' ? 'UDP' : 'TCP'} ${address.includes(':') ? `[${address}]` : address}:${port}`
 }
 
 const isPbxTransport = (transport: string): boolean => PBX_TRANSPORTS.some((one) => one === transport)

@@ -276,6 +276,28 @@ describe('what must hold between options', () => {
 		)
 	})
 
+	test('two listeners on one place are refused before the system blames another program', () => {
+		const base = ['--domain', 'a.b', '--pbx', '192.0.2.7', '--listen', 'udp:192.0.2.1:5060']
+		expect(sentencesOf([...base, '--pbx-listen', 'udp:192.0.2.1:5060'])).toEqual([
+			'Two listeners are on UDP 192.0.2.1:5060: give each a port of its own, or leave one out.',
+		])
+		expect(sentencesOf([...base, '--listen', 'tcp:[2001:db8::1]:80', '--listen', 'ws:[2001:db8::1]:80'])).toEqual([
+			'Two listeners are on TCP [2001:db8::1]:80: give each a port of its own, or leave one out.',
+		])
+		expect(parse([...base, '--listen', 'tcp:192.0.2.1:5060', '--listen', 'udp:192.0.2.2:5060']).ok).toBe(true)
+	})
+
+	test('a PBX over a transport there is not, is told of those there are', () => {
+		for (const pbx of ['sctp:192.0.2.7', 'http://pbx.example'])
+			expect(sentencesOf([...BASE, '--pbx', pbx])).toEqual([
+				`--pbx: "${pbx}" must be HOST or HOST:PORT, perhaps with udp:, tcp: or tls: before it.`,
+			])
+	})
+
+	test('an authority for phones that no listener asks for is told', () => {
+		expect(warningsOf(['--tls-client-ca', 'ca.pem']).join()).toContain('--tls-client-ca is given without')
+	})
+
 	test('the certificate for the PBX goes with its key, and --pbx-ca with a PBX over TLS', () => {
 		const listen = ['--domain', 'a.b', '--listen', 'udp:192.0.2.1:5060']
 		expect(sentencesOf([...listen, '--pbx', '192.0.2.7', '--pbx-cert', 'a.pem'])).toEqual([
