@@ -105,6 +105,7 @@ export async function runCheck(
 		checkClock(probes),
 		...sides.listeners.map((listener) => checkListener(listener, probes)),
 		checkCertificates(config, probes),
+		checkKeyFiles(config, probes),
 		checkPbx(config, sides.pbx, probes),
 		checkKey(config, probes),
 		checkApns(config, probes),
@@ -185,6 +186,16 @@ async function checkCertificates(config: Config, { now, readCertificates }: Prob
 	})
 }
 
+/** Whether they can be read and used is told with the certificates. */
+async function checkKeyFiles({ tlsKey, pbxKey = '' }: Config, { readFile }: Probes): Promise<Finding[]> {
+	const paths = new Set([...tlsKey, pbxKey].filter((path) => path !== ''))
+	const findings = [...paths].map(async (path) => {
+		const file = await readFile(path)
+		return file.ok ? sharedFile(path, file.isShared) : []
+	})
+	return (await Promise.all(findings)).flat()
+}
+
 async function checkAdvertised(host: string, port: number, transport: string, probes: Probes): Promise<Finding> {
 	const where = `The advertised address ${endpoint(host, port)}`
 	const addresses = await probes.lookUp(host)
@@ -255,7 +266,7 @@ async function checkApns(config: Config, probes: Probes): Promise<Finding[]> {
 	const where = `APNs at ${endpoint(host, port)}`
 	const fault = await probes.connectTls(host, port, ca?.text, true)
 	if (fault === undefined) return [ok(`${where} can be reached over TLS.`)]
-	const hint = `Let the gateway out to TCP ${port}; without APNs no sleeping iPhone is woken.`
+	const hint = `Let the gateway out to TCP ${port}; without APNs no sleeping iPhone is woken.${certificateHint('apns')}`
 	return [warning(`${where} cannot be reached: ${fault}.`, hint)]
 }
 
@@ -272,18 +283,24 @@ async function checkFcm({ fcmKey, fcmUrl, fcmCa }: Config, probes: Probes): Prom
 	const ca = fcmCa === undefined ? undefined : await probes.readFile(fcmCa)
 	if (ca?.ok === false)
 		return [kind, failed(`The authority ${fcmCa} cannot be read: ${ca.reason}.`, 'Check the path of --fcm-ca.')]
-	const places = [key.tokenUrl, fcmUrl ?? GOOGLE_URL].map((url) => checkGoogle(url, ca?.text, probes))
+	const places = [
+		checkGoogle('The access tokens of FCM', key.tokenUrl, ca?.text, probes),
+		checkGoogle('FCM', fcmUrl ?? GOOGLE_URL, ca?.text, probes),
+	]
 	return [kind, ...sharedFile(fcmKey, file.isShared), ...(await Promise.all(places))]
 }
 
-async function checkGoogle(url: string, ca: string | undefined, probes: Probes): Promise<Finding> {
+async function checkGoogle(what: string, url: string, ca: string | undefined, probes: Probes): Promise<Finding> {
 	const { host, port } = serverOf(url)
-	const where = `FCM at ${endpoint(host, port)}`
+	const where = `${what} at ${endpoint(host, port)}`
 	const fault = await probes.connectTls(host, port, ca, false)
 	if (fault === undefined) return ok(`${where} can be reached over TLS.`)
-	const hint = `Let the gateway out to TCP ${port}; without FCM no sleeping Android phone is woken.`
+	const hint = `Let the gateway out to TCP ${port}; without FCM no sleeping Android phone is woken.${certificateHint('fcm')}`
 	return warning(`${where} cannot be reached: ${fault}.`, hint)
 }
+
+const certificateHint = (service: 'apns' | 'fcm'): string =>
+	` If the certificate there is at fault, --${service}-ca and --${service}-url say what is right.`
 
 function apnsServer({ apnsUrl, apnsEnvironment }: Config): { host: string; port: number } {
 	if (apnsUrl === undefined) return { host: APPLE_HOSTS[apnsEnvironment], port: HTTPS_PORT }

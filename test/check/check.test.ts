@@ -85,6 +85,18 @@ const FAULTS: readonly (readonly [string, Partial<Probes>, string, ...string[]])
 		'warning: Other users of this machine may read /k.p8.',
 	],
 	[
+		'a key of a listener that others may read',
+		{ readFile: async (path) => ({ ok: true, text: '', isShared: path === '/gw.key' }) },
+		'warning: Other users of this machine may read /gw.key.',
+		...['--listen=tls:192.0.2.1:5061', '--tls-cert=/gw.pem', '--tls-key=/gw.key'],
+	],
+	[
+		'a key for the PBX that others may read',
+		{ readFile: async (path) => ({ ok: true, text: '', isShared: path === '/pbx.key' }) },
+		'warning: Other users of this machine may read /pbx.key.',
+		...['--pbx-cert=/pbx.pem', '--pbx-key=/pbx.key'],
+	],
+	[
 		'APNs out of reach',
 		{ connectTls: async () => 'nobody listens there' },
 		'warning: APNs at api.push.apple.com:443 cannot be reached: nobody listens there.',
@@ -104,7 +116,7 @@ const FAULTS: readonly (readonly [string, Partial<Probes>, string, ...string[]])
 	[
 		'the access tokens of FCM out of reach',
 		{ connectTls: async (host) => (host === 'oauth2.googleapis.com' ? 'nobody listens there' : undefined) },
-		'warning: FCM at oauth2.googleapis.com:443 cannot be reached: nobody listens there.',
+		'warning: The access tokens of FCM at oauth2.googleapis.com:443 cannot be reached: nobody listens there.',
 		'--fcm-key=/k.json',
 	],
 	[
@@ -148,6 +160,13 @@ describe('check', () => {
 			expect(checkExitCode(findings)).toBe(wanted.startsWith('failed') ? 1 : 0)
 		})
 	}
+
+	test("a push service that cannot be reached is told with the flag for a certificate of one's own", async () => {
+		const world = { connectTls: async () => 'its certificate is of an authority that is not trusted' }
+		const hints = (await check(world, '--fcm-key=/k.json')).map(({ hint }) => hint)
+		expect(hints.filter((hint) => hint.endsWith('--apns-ca and --apns-url say what is right.'))).toHaveLength(1)
+		expect(hints.filter((hint) => hint.endsWith('--fcm-ca and --fcm-url say what is right.'))).toHaveLength(2)
+	})
 
 	test('the hint stands below its sentence, and the closing line counts what failed', async () => {
 		const text = sayFindings(await check({ now: () => 0, bindUdp: async () => 'busy' }))

@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { KEY_FILE_MAX_BYTES, realProbes } from '../../src/check/probes.ts'
+import { makeCertificate } from '../../src/demo/certificate.ts'
 
 const probes = realProbes(
 	() => undefined,
@@ -100,6 +101,15 @@ describe('ports', () => {
 		server.stop(true)
 		expect(await probes.connectTls('127.0.0.1', server.port, undefined, true)).toBe('nobody listens there')
 	})
+})
+
+test('a certificate of nobody known is told in words, and is good with its authority', async () => {
+	const { keyPem, certPem } = makeCertificate(Date.now())
+	const tls = { key: keyPem, cert: certPem }
+	const server = Bun.serve({ hostname: '127.0.0.1', port: 0, tls, fetch: () => new Response() })
+	expect(await probes.connectTls('127.0.0.1', server.port!, undefined, false)).toContain('not trusted')
+	expect(await probes.connectTls('127.0.0.1', server.port!, certPem, false)).toBeUndefined()
+	await server.stop(true)
 })
 
 describe('the receiver of events', () => {
