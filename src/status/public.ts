@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import { type CallSources, createCallRoutes } from './call-routes.ts'
 import { securityHeaders } from './routes.ts'
-import { type HttpPlace, serve } from './serve.ts'
+import { type HttpPlace, serve, whyNot } from './serve.ts'
 
 export interface PublicOptions extends HttpPlace {
 	readonly calls: CallSources
@@ -28,7 +28,6 @@ export function startPublic({ address, port, calls, report }: PublicOptions): Pu
 		const server = serve({ address, port }, (request) => app.fetch(request))
 		return { ok: true, port: server.port!, stop: () => server.stop(true) }
 	} catch (error) {
-		const reason = error instanceof Error ? error.message : String(error)
-		return { ok: false, sentence: `--public-http cannot listen on ${address} port ${port}: ${reason}` }
+		return { ok: false, sentence: `--public-http cannot listen on ${address} port ${port}: ${whyNot(error)}.` }
 	}
 }

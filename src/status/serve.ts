@@ -14,6 +14,18 @@ export interface HttpPlace {
 
 export type Server = ReturnType<typeof Bun.serve>
 
+const WHY_NOT: ReadonlyMap<string, string> = new Map([
+	['EADDRINUSE', 'another program has it, perhaps a gateway that is running already'],
+	['EADDRNOTAVAIL', 'this machine does not have that address'],
+	['EACCES', 'ports below 1024 need CAP_NET_BIND_SERVICE'],
+])
+
+/** Why `serve` threw, in words and without a full stop. */
+export function whyNot(error: unknown): string {
+	const { code, message } = error as { readonly code?: unknown; readonly message?: unknown }
+	return WHY_NOT.get(String(code)) ?? String(message ?? error)
+}
+
 /** Throws where it cannot listen. */
 export function serve({ address, port }: HttpPlace, fetch: (request: Request) => Response | Promise<Response>): Server {
 	return Bun.serve({

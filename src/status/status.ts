@@ -5,7 +5,7 @@ import { Live } from './live.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createRoutes } from './routes.ts'
 import { renderSections } from './sections.ts'
-import { type HttpPlace, type Server, serve } from './serve.ts'
+import { type HttpPlace, type Server, serve, whyNot } from './serve.ts'
 import type { StatusSources } from './view.ts'
 
 export type { PushResult } from './metrics.ts'
@@ -78,10 +78,9 @@ function tokenMissing(address: string): StatusFault {
 }
 
 function cannotListen({ address, port }: StatusOptions, error: unknown): StatusFault {
-	const reason = error instanceof Error ? error.message : String(error)
 	return {
 		code: 'cannot-listen',
-		sentence: `The status page cannot listen on ${address} port ${port}: ${reason}`,
+		sentence: `The status page cannot listen on ${address} port ${port}: ${whyNot(error)}.`,
 		hint: 'Choose another address or port with --http, or end the program that has it.',
 	}
 }

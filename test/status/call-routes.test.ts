@@ -106,7 +106,9 @@ describe('the listeners', () => {
 		expect((await at('/c/good')).headers.get('cache-control')).toBe('no-store')
 		for (const path of ['/', '/api/status', '/metrics', '/healthz', '/c/']) expect((await at(path)).status).toBe(404)
 		const again = startPublic({ ...place, port: started.port })
-		expect(again.ok ? '' : again.sentence).toStartWith('--public-http cannot listen on 127.0.0.1 port')
+		expect(again.ok ? '' : again.sentence).toBe(
+			`--public-http cannot listen on 127.0.0.1 port ${started.port}: another program has it, perhaps a gateway that is running already.`,
+		)
 	})
 
 	test('a fault of ours is told without the token that was asked with', async () => {

@@ -86,8 +86,9 @@ describe('the server', () => {
 		await withStatus({}, async ({ port }) => {
 			const second = startStatus(options({ port }))
 			expect(second.ok).toBe(false)
-			if (!second.ok)
-				expect(second.fault).toMatchObject({ code: 'cannot-listen', hint: expect.stringContaining('--http') })
+			if (second.ok) return
+			expect(second.fault).toMatchObject({ code: 'cannot-listen', hint: expect.stringContaining('--http') })
+			expect(second.fault.sentence).toEndWith(': another program has it, perhaps a gateway that is running already.')
 		})
 	})
 
