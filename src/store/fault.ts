@@ -58,10 +58,7 @@ const WORDS: Readonly<Record<StoreFaultCode, Words>> = {
 		'The database % was written by a newer version of the gateway.',
 		'Run that version or a later one, or restore the backup made before the upgrade.',
 	],
-	full: [
-		'There is no space left for the database %.',
-		'Free space on its disk: the gateway tries again with every change.',
-	],
+	full: ['There is no space left for the database %.', 'Free space on its disk: a gateway that runs needs no restart.'],
 	'no-wal': [
 		'The file system of the database % does not support write-ahead logging.',
 		'Put it on a local disk: network file systems lack the shared memory it needs.',

@@ -104,6 +104,8 @@ test('a full disk fails the commit whole, keeps what was there, and is tried aga
 	const failed = store.commit([{ table: 'device', op: 'delete', id: 1 }, ...putMany(1000, 200)])
 	expect(failed).toMatchObject({ ok: false, code: 'full' })
 	expect(failed).toHaveProperty('reason', expect.stringContaining('no space left'))
+	/* the same words end a start, where nothing is tried again */
+	expect(failed).toHaveProperty('reason', expect.stringContaining('a gateway that runs needs no restart'))
 	expect(store.restore(NOW).devices).toHaveLength(200)
 	base.db.run('PRAGMA max_page_count = 100000')
 	expect(store.commit(putMany(1000, 200))).toEqual({ ok: true })
