@@ -99,7 +99,10 @@ function demandAccess(access: Access): MiddlewareHandler {
 			case 'denied':
 				return denied(c)
 			case 'foreign-host':
-				return c.text('Without --http-token the status is read as localhost or 127.0.0.1 only.\n', 403)
+				return c.text(
+					'Without --http-token the status is read as localhost or 127.0.0.1 only: give one for a reverse proxy.\n',
+					403,
+				)
 		}
 	}
 }

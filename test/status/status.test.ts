@@ -250,8 +250,11 @@ describe('the token', () => {
 describe('without a token', () => {
 	test('a page of another site cannot read the status through a name that leads to loopback', async () => {
 		await withStatus({}, async ({ port }) => {
-			for (const host of ['evil.example', `127.evil.example:${port}`, '192.0.2.1'])
-				expect(await rawGet(port, '/api/status', host)).toStartWith('HTTP/1.1 403')
+			for (const host of ['evil.example', `127.evil.example:${port}`, '192.0.2.1']) {
+				const answer = await rawGet(port, '/api/status', host)
+				expect(answer).toStartWith('HTTP/1.1 403')
+				expect(answer).toContain('give one for a reverse proxy')
+			}
 			for (const host of ['localhost', `127.0.0.1:${port}`, `[::1]:${port}`])
 				expect(await rawGet(port, '/api/status', host)).toStartWith('HTTP/1.1 200')
 		})
