@@ -1,7 +1,7 @@
 /**
  * The law: take one input, call the core, perform its effects in order, arm the one timer.
  *
- * Nothing else calls the core. Commits are gathered for one turn of the event loop, so that a burst of REGISTERs costs
+ * Nothing else calls the core. Commits are gathered for one turn of the event loop, or for two milliseconds under load, so that a burst of REGISTERs costs
  * one transaction; the core hears of them as inputs.
  */
 import type { Core } from './core/core.ts'
