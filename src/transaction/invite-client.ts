@@ -17,6 +17,7 @@ export type InviteClientEvent =
 	| 'linger'
 	| 'park'
 	| 'redirect'
+	| 'repeat'
 	| 'unreachable'
 export type InviteClientAction =
 	| 'send'
@@ -55,6 +56,7 @@ export const INVITE_CLIENT = {
 		linger: stay('calling'),
 		park: { to: 'parked', do: ['disarmRetransmit', 'disarmTimeout'] },
 		redirect: { to: 'calling', do: ['send', 'armRetransmit', 'armTimeout'] },
+		repeat: stay('calling'),
 		/* §17.1.4 */
 		unreachable: { to: 'terminated', do: ['disarmRetransmit', 'disarmTimeout', 'fail', 'end'] },
 	},
@@ -65,6 +67,7 @@ export const INVITE_CLIENT = {
 		linger: stay('parked'),
 		park: stay('parked'),
 		redirect: { to: 'calling', do: ['send', 'armRetransmit', 'armTimeout'] },
+		repeat: stay('parked'),
 		unreachable: stay('parked'),
 	},
 	proceeding: {
@@ -77,6 +80,8 @@ export const INVITE_CLIENT = {
 		park: stay('proceeding'),
 		/* it said 100, and rings nowhere: an app that was started anew since has the INVITE no more */
 		redirect: { to: 'calling', do: ['send', 'armRetransmit', 'armTimeout'] },
+		/* it rings, or has forgotten that it does: the request is the same, and so no timer begins anew */
+		repeat: { to: 'proceeding', do: ['send'] },
 		/* it took the call, and cannot be reached any more: it has died */
 		unreachable: { to: 'terminated', do: ['fail', 'end'] },
 	},
@@ -91,6 +96,7 @@ export const INVITE_CLIENT = {
 		linger: { to: 'terminated', do: ['end'] },
 		park: stay('completed'),
 		redirect: stay('completed'),
+		repeat: stay('completed'),
 		unreachable: stay('completed'),
 	},
 	accepted: {
@@ -103,6 +109,7 @@ export const INVITE_CLIENT = {
 		linger: { to: 'terminated', do: ['end'] },
 		park: stay('accepted'),
 		redirect: stay('accepted'),
+		repeat: stay('accepted'),
 		unreachable: stay('accepted'),
 	},
 	terminated: {
@@ -114,6 +121,7 @@ export const INVITE_CLIENT = {
 		linger: stay('terminated'),
 		park: stay('terminated'),
 		redirect: stay('terminated'),
+		repeat: stay('terminated'),
 		unreachable: stay('terminated'),
 	},
 } as const satisfies Record<InviteClientState, Record<InviteClientEvent, Row>>

@@ -143,6 +143,13 @@ export class ClientTransaction implements Timed {
 		else this.#layer.nonInviteClient(this, 'redirect', undefined, now)
 	}
 
+	/** Sends an INVITE that was answered provisionally elsewhere, once: what was answered stands, and none of its timers runs again. */
+	repeat(bytes: Uint8Array, to: Destination, now: number): void {
+		this.bytes = bytes
+		this.to = to
+		this.#layer.inviteClient(this, 'repeat', undefined, now)
+	}
+
 	due(event: string, now: number): void {
 		this.#layer.clientDue(this, event, now)
 	}

@@ -178,7 +178,7 @@ describe('two flows of one instance (RFC 5626 §7)', () => {
 		rig.from(WIFI, answerTo(invite, 180))
 		close(rig, WIFI)
 		rig.from(PBX, requestText('CANCEL', { branch: CALL }))
-		expect(rig.words(HOME)).toEqual(['CANCEL'])
+		expect(rig.words(HOME)).toEqual(['INVITE', 'CANCEL'])
 		const rows = invite
 			.list(Header.RecordRoute)
 			.toReversed()

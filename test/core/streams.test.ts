@@ -332,6 +332,29 @@ describe('a connection that is closed', () => {
 		expect(rig.pushes).toHaveLength(1)
 	})
 
+	test('while it rings: it has the INVITE once more by the next one, for it may have forgotten the call, and rings again', () => {
+		const { rig, phone } = bound()
+		callIn(rig)
+		const first = rig.last(HOME, 'INVITE')
+		rig.from(HOME, answerTo(first, 180))
+		close(rig)
+		rig.clear()
+		phone.flow = AWAY
+		bind(rig, phone)
+		const again = rig.last(AWAY, 'INVITE')
+		expect([again.via.branch, again.first(Header.RecordRoute)]).toEqual([
+			first.via.branch,
+			first.first(Header.RecordRoute),
+		])
+		/* it stands: no second copy, no timer B, and a REGISTER more says nothing new */
+		rig.advance(60_000)
+		bind(rig, phone)
+		expect([rig.words(AWAY).filter((word) => word === 'INVITE').length, rig.pushes.length]).toEqual([1, 0])
+		rig.from(AWAY, answerTo(again, 180))
+		rig.from(AWAY, answerTo(again, 200, { contact: phone.uri }))
+		expect(rig.words(PBX).filter((word) => word.endsWith(' INVITE'))).toEqual(['180 INVITE', '200 INVITE'])
+	})
+
 	test('and its hold lasts as any other: the silence of a connection that is gone means nothing', () => {
 		const { rig, phone } = bound()
 		callIn(rig)

@@ -85,10 +85,12 @@ for (const { name, table, first, last, timers } of MACHINES) {
 }
 
 describe('what the tables promise', () => {
-	test('a client transaction sends nothing after an answer, but to a phone that said 100 and has registered anew', () => {
+	test('a client transaction sends nothing after an answer, but to a phone that said 100 or rang, and has registered anew', () => {
 		for (const state of ['proceeding', 'completed', 'accepted', 'terminated'] as const)
 			for (const [event, row] of Object.entries(INVITE_CLIENT[state]))
-				expect((row.do as readonly string[]).includes('send')).toBe(state === 'proceeding' && event === 'redirect')
+				expect((row.do as readonly string[]).includes('send')).toBe(
+					state === 'proceeding' && (event === 'redirect' || event === 'repeat'),
+				)
 	})
 
 	test('a server transaction never sends a second final response of its user, but for 2xx to INVITE', () => {

@@ -65,6 +65,8 @@ export type BranchAction =
 	| 'cancel'
 	/** What is still sent of the INVITE, its ACK and CANCEL, goes to where the device is now. */
 	| 'follow'
+	/** The same, and where its connection was closed the INVITE goes there once more: the app may know of no call. */
+	| 'repeat'
 	| 'armLapse'
 	| 'disarmLapse'
 	| 'replay'
@@ -147,8 +149,8 @@ export const BRANCH = {
 		final: stay('ended'),
 		silent: stay('proceeding'),
 		dead: stay('proceeding'),
-		/* it rings on at its new address, and has to be reached there to be stopped */
-		registered: { to: 'proceeding', do: ['follow'] },
+		/* it rings on at its new address, and has to be reached there to be stopped; or it has forgotten the call */
+		registered: { to: 'proceeding', do: ['repeat'] },
 		refused: stay('proceeding'),
 		over: { to: 'cancelling', do: ['cancel', 'armLapse'] },
 		lapse: stay('proceeding'),

@@ -306,7 +306,7 @@ export class AgentCall implements BranchOwner, Timed {
 		const { device, client, viaBranch } = branch
 		if (device === undefined) return
 		const bytes = inviteFor(this, branch, device)
-		if (client !== undefined) return client.sendAnew(bytes, device.flow, now)
+		if (client !== undefined) return branch.sendAgain(bytes, now)
 		branch.client = this.calls.transactions.open(viaBranch, 'INVITE', bytes, device.flow, branch, now)
 	}
 

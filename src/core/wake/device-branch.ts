@@ -324,10 +324,33 @@ export class Branch implements ClientUser, Prober, Timed {
 			case 'follow':
 				if (this.client !== undefined && this.device !== undefined) this.client.to = this.device.flow
 				return
+			case 'repeat':
+				return this.#repeat(now)
 			case 'forget':
 				context.deadlines.disarm(this.#timer)
 				if (this.client !== undefined) call.calls.transactions.forget(this.client)
 		}
+	}
+
+	/**
+	 * With its connection a phone may have lost the call: an app that was started anew has, and a browser's ends it. For one that
+	 * still rings it is a copy of its request, which it answers as before (RFC 3261 §17.2.1); but by another listener it has
+	 * another Via, and would be a second request, to be refused with 482.
+	 */
+	#repeat(now: number): void {
+		const { client, device, call } = this
+		if (client === undefined || device === undefined || client.to.key === device.flow.key) return
+		const isLost = call.calls.context.isReliable(client.to) && client.to.listener === device.flow.listener
+		if (isLost) call.send(this, now)
+		else this.#act('follow', now)
+	}
+
+	/** The INVITE goes out again as the request that it is; one that rings is said once more, and no more than that. */
+	sendAgain(bytes: Uint8Array, now: number): void {
+		const { client, device, state } = this
+		if (client === undefined || device === undefined) return
+		if (state === 'proceeding') client.repeat(bytes, device.flow, now)
+		else client.sendAnew(bytes, device.flow, now)
 	}
 
 	/** Once more where the device has moved since: the CANCEL to its old address is given up. */
