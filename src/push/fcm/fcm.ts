@@ -23,7 +23,7 @@ export const QUOTA_PAUSE_MS = 60_000
 export const QUOTA_PAUSE_MAX_MS = 600_000
 /** Devices that have had too many: those of a whole large PBX. */
 export const MAX_PAUSED = 20_000
-/** What may stand in the JSON as it is. It comes from a phone. */
+/** Another than this is no token of FCM's. It comes from a phone. */
 const TOKEN_SHAPE = /^[\w:.-]{1,1000}$/
 /** Google: 28 days, s. */
 const TTL_MAX_SEC = 2_419_200
@@ -222,9 +222,9 @@ function messageOf(
 	const ttlSec = Math.min(TTL_MAX_SEC, Math.max(0, Math.floor((expiresAt - now) / 1000)))
 	/* a call rings on a phone that nobody has unlocked since it started */
 	const direct = kind === 'voip' ? { direct_boot_ok: true } : {}
-	const android = JSON.stringify({ priority: 'HIGH', ttl: `${ttlSec}s`, ...direct })
-	const data = isMinimal ? minimalPayload : payload
-	return `{"message":{"token":"${token.reveal()}","android":${android},"data":${data}}}`
+	const android = { priority: 'HIGH', ttl: `${ttlSec}s`, ...direct }
+	const data: unknown = JSON.parse(isMinimal ? minimalPayload : payload)
+	return JSON.stringify({ message: { token: token.reveal(), android, data } })
 }
 
 const ACCEPTED: PushOutcome = { kind: 'accepted', status: 200, environment: 'production' }
