@@ -5,9 +5,9 @@ export const WORKS = ['W1', 'W2', 'W3', 'W4'] as const
 export type Work = (typeof WORKS)[number]
 
 /** Ports of the bench; all of them on 127.0.0.1. */
-export const PORTS = { gateway: 34060, http: 34061, pbx: 34000, wake: 34090, push: 34080, phones: 34100 } as const
+export const PORTS = { gateway: 28060, http: 28061, pbx: 28000, wake: 28090, push: 28080, phones: 28100 } as const
 /** Of the gateway, for phones on connections. */
-export const STREAM_PORTS = { tcp: 34070, tls: 34071, ws: 34072, wss: 34073 } as const
+export const STREAM_PORTS = { tcp: 28070, tls: 28071, ws: 28072, wss: 28073 } as const
 /** Phones share this many sockets, as a contact centre's phones share a few NATs. */
 export const PHONE_SOCKETS = 32
 export const DOMAIN = 'pbx.example.com'
